@@ -1,0 +1,2 @@
+//! otto-run.
+fn main() {}

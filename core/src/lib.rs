@@ -1,0 +1,20 @@
+//! The transports of the Otto IPC toolkit.
+//!
+//! Four transports, one vocabulary: files, regions of shared memory, a Unix socket and FIFOs.
+//! Everything here is synchronous; nothing here prints, parses command lines or knows Python.
+//!
+//! # Layout
+//! - [`Key`], [`TaskName`], [`Pattern`], [`Json`], [`Object`], [`Values`]: the vocabulary.
+
+mod error;
+mod json;
+mod key;
+pub mod limits;
+mod object;
+mod values;
+
+pub use error::{Error, ErrorKind, Result};
+pub use json::Json;
+pub use key::{Key, NO_TASK, Pattern, TaskName};
+pub use object::Object;
+pub use values::{Condition, TICK, Tick, Values, incremented};

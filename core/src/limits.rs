@@ -1,0 +1,34 @@
+//! Every bound on what comes from outside, units last in the name.
+//!
+//! A length read from a socket, a file, a region or the command line is compared with one of
+//! these before anything is allocated for it.
+
+/// Longest key, in bytes of UTF-8.
+pub const KEY_BYTES_MAX: usize = 512;
+/// Longest task name, in characters (all ASCII).
+pub const TASK_NAME_BYTES_MAX: usize = 100;
+/// Longest pattern, in bytes of UTF-8.
+pub const PATTERN_BYTES_MAX: usize = 512;
+/// Largest JSON value by default, in bytes of compact text; the server's limit is configurable.
+pub const VALUE_BYTES_MAX: usize = 16 << 20;
+/// Deepest nesting of arrays and objects in a value.
+pub const JSON_DEPTH_MAX: usize = 128;
+/// Largest frame of the binary dialect whatever is configured, in bytes; its length therefore
+/// never begins with a byte above 0x08, which is how the dialects are told apart.
+pub const FRAME_BYTES_MAX: usize = 128 << 20;
+/// Largest document or output file, in bytes.
+pub const DOCUMENT_BYTES_MAX: usize = 256 << 20;
+/// Size a document is created with unless told otherwise, in bytes.
+pub const DOCUMENT_BYTES_DEFAULT: usize = 64 << 10;
+/// Most clients connected to one server.
+pub const CLIENTS_MAX: usize = 8192;
+/// Unfinished requests of all clients together, in bytes.
+pub const INPUT_TOTAL_BYTES_MAX: usize = 512 << 20;
+/// Replies waiting for one client above which its requests are no longer read, in bytes.
+pub const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
+/// Replies waiting for one client above which it is disconnected, in bytes, beside one value.
+pub const OUTPUT_CLOSE_BYTES: usize = 32 << 20;
+/// Events waiting for one subscriber above which it is disconnected with a reason, in bytes.
+pub const SUBSCRIBER_BACKLOG_BYTES_MAX: usize = 32 << 20;
+/// Longest message of a progress record, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 4096;

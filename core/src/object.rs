@@ -1,0 +1,135 @@
+//! The top level of a document or an output file: keys to values, each as its own text.
+
+use crate::error::Result;
+use crate::json::{Json, members, push_string, utf8};
+use std::collections::HashMap;
+
+/// An ordered map from key to [`Json`]; what it is not asked to change keeps its text and place.
+///
+/// ```
+/// use otto_core::{Json, Object};
+/// let mut object = Object::parse(br#"{"z": 1.10, "a": 2}"#).unwrap();
+/// object.set("a", Json::number(3));
+/// object.set("new", Json::string("x"));
+/// assert_eq!(object.to_bytes(), br#"{"z":1.10,"a":3,"new":"x"}"#);
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Object {
+    members: Vec<(String, Json)>,
+    index: HashMap<String, usize>,
+}
+
+impl Object {
+    /// An empty object.
+    #[must_use]
+    pub fn new() -> Object {
+        Object::default()
+    }
+
+    /// Reads `{...}`; of a key that stands twice the last value counts. No bytes at all are the
+    /// empty object.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) when the bytes are no JSON object.
+    pub fn parse(bytes: &[u8]) -> Result<Object> {
+        let mut object = Object::new();
+        if bytes.is_empty() {
+            return Ok(object);
+        }
+        for (key, value) in members(utf8(bytes)?)? {
+            let key = Json::parse(key)?.decode_string().unwrap_or_default();
+            object.set(&key, Json::parse(value)?);
+        }
+        Ok(object)
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.members.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// The value of `key`.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Json> {
+        self.index.get(key).map(|at| &self.members[*at].1)
+    }
+
+    /// Puts `value` under `key`: in its place when the key is there, else at the end.
+    pub fn set(&mut self, key: &str, value: Json) {
+        if let Some(at) = self.index.get(key) {
+            self.members[*at].1 = value;
+        } else {
+            self.index.insert(key.to_owned(), self.members.len());
+            self.members.push((key.to_owned(), value));
+        }
+    }
+
+    /// Removes `key`; whether it was there.
+    pub fn remove(&mut self, key: &str) -> bool {
+        let Some(at) = self.index.remove(key) else { return false };
+        self.members.remove(at);
+        for (place, (key, _)) in self.members.iter().enumerate().skip(at) {
+            if let Some(entry) = self.index.get_mut(key) {
+                *entry = place;
+            }
+        }
+        true
+    }
+
+    /// Keys and values in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
+        self.members.iter().map(|(key, value)| (key.as_str(), value))
+    }
+
+    /// The compact JSON text of the whole.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let size: usize = self.members.iter().map(|(k, v)| k.len() + v.as_str().len() + 4).sum();
+        let mut out = String::with_capacity(size + 2);
+        out.push('{');
+        for (place, (key, value)) in self.members.iter().enumerate() {
+            if place > 0 {
+                out.push(',');
+            }
+            push_string(&mut out, key);
+            out.push(':');
+            out.push_str(value.as_str());
+        }
+        out.push('}');
+        out.into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn order_and_texts_stay() {
+        let text = br#"{"b":1.10,"a":[1e2,"\u0041"],"k\n\"":null}"#;
+        let mut object = Object::parse(text).unwrap();
+        assert_eq!(object.to_bytes(), text);
+        assert!(object.get("k\n\"").unwrap().is_null());
+        assert!(object.remove("b"));
+        assert!(!object.remove("b"));
+        object.set("a", Json::number(0));
+        assert_eq!(object.to_bytes(), br#"{"a":0,"k\n\"":null}"#);
+    }
+
+    #[test]
+    fn only_objects_parse() {
+        for bad in ["[1]", "1", "{\"a\":1} x", "{\"a\" 1}", "{,}", "\u{1}"] {
+            assert!(Object::parse(bad.as_bytes()).is_err(), "{bad}");
+        }
+        assert_eq!(Object::parse(b" { } ").unwrap(), Object::new());
+        assert_eq!(Object::parse(b"").unwrap(), Object::new());
+        assert_eq!(Object::parse(br#"{"a":1,"a":2}"#).unwrap().to_bytes(), br#"{"a":2}"#);
+    }
+}
