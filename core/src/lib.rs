@@ -5,12 +5,14 @@
 //!
 //! # Layout
 //! - [`Key`], [`TaskName`], [`Pattern`], [`Json`], [`Object`], [`Values`]: the vocabulary.
+//! - [`run`]: a run's number, folders, environment, ownership, and what dead runs leave.
 
 mod error;
 mod json;
 mod key;
 pub mod limits;
 mod object;
+pub mod run;
 mod values;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,60 @@
+//! The private folder of a run, and the per-user folder above it.
+
+use super::RunId;
+use crate::error::{Error, ErrorKind, Result};
+use nix::unistd::{Uid, geteuid};
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// The folder of all runs of this user: `$XDG_RUNTIME_DIR/otto` when that folder is ours alone,
+/// else `/tmp/otto-<uid>`. Created 0700 where it is missing, refused where it is not ours.
+pub(super) fn of_user() -> Result<PathBuf> {
+    let uid = geteuid();
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let path = match runtime.filter(|path| path.is_absolute() && private(path, uid).is_ok()) {
+        Some(runtime) => runtime.join("otto"),
+        None => PathBuf::from(format!("/tmp/otto-{uid}")),
+    };
+    create(&path)?;
+    private(&path, uid)?;
+    Ok(path)
+}
+
+/// The folder of `run`, made new: what stands in its place is no longer anybody's.
+pub(super) fn of_run(run: RunId) -> Result<PathBuf> {
+    let path = of_user()?.join(run.to_string());
+    match DirBuilder::new().mode(0o700).create(&path) {
+        Ok(()) => return Ok(path),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(Error::io("create", &path, error)),
+    }
+    fs::remove_dir_all(&path).map_err(|error| Error::io("clear", &path, error))?;
+    create(&path)?;
+    Ok(path)
+}
+
+fn create(path: &Path) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::io("create", path, error))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks that `path` is a real folder, ours, and closed to everybody else.
+fn private(path: &Path, uid: Uid) -> Result<()> {
+    let found = fs::symlink_metadata(path).map_err(|error| Error::io("look at", path, error))?;
+    if found.is_dir() && found.uid() == uid.as_raw() && found.mode() & 0o077 == 0 {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Io,
+        format!(
+            "{} must be a folder of yours with mode 0700: remove it or mend it",
+            path.display()
+        ),
+    ))
+}

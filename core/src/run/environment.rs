@@ -1,0 +1,144 @@
+//! The environment contract: what a task finds in its variables.
+
+use super::RunId;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::{Key, TaskName};
+use std::env;
+use std::path::PathBuf;
+
+/// The names of the variables.
+pub mod variable {
+    /// The run ID.
+    pub const RUN_ID: &str = "OTTO_RUN_ID";
+    /// Private folder of the run.
+    pub const RUN_DIR: &str = "OTTO_RUN_DIR";
+    /// Path of the server's socket.
+    pub const SOCKET: &str = "OTTO_SOCKET";
+    /// This task's name.
+    pub const TASK_NAME: &str = "OTTO_TASK_NAME";
+    /// This task's name, as the original Otto calls it.
+    pub const TASK: &str = "OTTO_TASK";
+    /// This task's folder.
+    pub const TASK_DIR: &str = "OTTO_TASK_DIR";
+    /// The stream a streaming task reads.
+    pub const INPUT_PIPE: &str = "OTTO_INPUT_PIPE";
+    /// The stream a streaming task writes.
+    pub const OUTPUT_PIPE: &str = "OTTO_OUTPUT_PIPE";
+    /// Default transport: `socket`, `files` or `mmap`.
+    pub const VIA: &str = "OTTO_VIA";
+    /// Path of `otto.sh`.
+    pub const OTTO_SH: &str = "OTTO_SH";
+
+    /// Every variable of the contract.
+    pub const ALL: [&str; 10] =
+        [RUN_ID, RUN_DIR, SOCKET, TASK_NAME, TASK, TASK_DIR, INPUT_PIPE, OUTPUT_PIPE, VIA, OTTO_SH];
+}
+
+/// What the variables say; an empty variable counts as unset.
+///
+/// ```
+/// use otto_core::run::Environment;
+/// let environment = Environment {
+///     task_name: Some("build".into()),
+///     ..Environment::default()
+/// };
+/// assert_eq!(environment.own_key("version", false).unwrap().as_str(), "build.version");
+/// assert_eq!(environment.own_key("version", true).unwrap().as_str(), "version");
+/// assert!(environment.socket().is_err());
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `OTTO_RUN_ID`, as text.
+    pub run_id: Option<String>,
+    /// `OTTO_RUN_DIR`
+    pub run_dir: Option<PathBuf>,
+    /// `OTTO_SOCKET`
+    pub socket: Option<PathBuf>,
+    /// `OTTO_TASK_NAME`, else `OTTO_TASK`.
+    pub task_name: Option<String>,
+    /// `OTTO_TASK_DIR`
+    pub task_dir: Option<PathBuf>,
+    /// `OTTO_INPUT_PIPE`
+    pub input_pipe: Option<PathBuf>,
+    /// `OTTO_OUTPUT_PIPE`
+    pub output_pipe: Option<PathBuf>,
+    /// `OTTO_VIA`, as text.
+    pub via: Option<String>,
+}
+
+impl Environment {
+    /// Reads this process's variables.
+    #[must_use]
+    pub fn from_process() -> Environment {
+        let path = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let text = |name| env::var_os(name)?.into_string().ok().filter(|value| !value.is_empty());
+        Environment {
+            run_id: text(variable::RUN_ID),
+            run_dir: path(variable::RUN_DIR),
+            socket: path(variable::SOCKET),
+            task_name: text(variable::TASK_NAME).or_else(|| text(variable::TASK)),
+            task_dir: path(variable::TASK_DIR),
+            input_pipe: path(variable::INPUT_PIPE),
+            output_pipe: path(variable::OUTPUT_PIPE),
+            via: text(variable::VIA),
+        }
+    }
+
+    /// The run.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoRun`] without one, [`ErrorKind::Usage`] when the variable is no number.
+    pub fn run(&self) -> Result<RunId> {
+        match &self.run_id {
+            Some(text) => RunId::parse(text),
+            None => Err(missing(variable::RUN_ID)),
+        }
+    }
+
+    /// The socket's path.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoRun`] without one.
+    pub fn socket(&self) -> Result<&PathBuf> {
+        self.socket.as_ref().ok_or_else(|| missing(variable::SOCKET))
+    }
+
+    /// The run's private folder.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoRun`] without one.
+    pub fn run_dir(&self) -> Result<&PathBuf> {
+        self.run_dir.as_ref().ok_or_else(|| missing(variable::RUN_DIR))
+    }
+
+    /// This task's name, checked; `None` outside a task.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] when the variable holds no task name.
+    pub fn task(&self) -> Result<Option<TaskName>> {
+        self.task_name.as_deref().map(TaskName::parse).transpose()
+    }
+
+    /// The key that setting `name` here means: this task's, unless `global` or outside a task.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`] when that is no key.
+    pub fn own_key(&self, name: &str, global: bool) -> Result<Key> {
+        match &self.task_name {
+            Some(task) if !global => {
+                // Checked by itself first, so that the message shows what the user wrote.
+                Key::parse(name)?;
+                Key::parse(&format!("{task}.{name}"))
+            }
+            _ => Key::parse(name),
+        }
+    }
+}
+
+/// Says what is missing and how to get it.
+fn missing(name: &str) -> Error {
+    Error::new(
+        ErrorKind::NoRun,
+        format!("no run here: {name} is not set; start one with: otto-serve -- your-command"),
+    )
+}

@@ -1,0 +1,142 @@
+//! Owning a run: a `flock` held from its creation to the end of the process.
+
+use super::{RunId, directory, remains};
+use crate::error::{Error, ErrorKind, Result};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use std::{fs, process, thread};
+
+/// What happens to processes of a run that outlive its owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Descendants {
+    /// They are ended (`otto-run`: its tasks are its own).
+    Swept,
+    /// They are left alone (`otto-serve -- command`: a build may leave a daemon on purpose).
+    Left,
+}
+
+/// A run owned by this process. Dropping it removes every trace: folder, documents, datasets, link.
+///
+/// ```
+/// use otto_core::run::{Descendants, Run};
+/// let run = Run::create(Descendants::Left).unwrap();
+/// assert!(run.dir().is_dir());
+/// let dir = run.dir().to_owned();
+/// drop(run);
+/// assert!(!dir.exists());
+/// ```
+#[derive(Debug)]
+pub struct Run {
+    id: RunId,
+    dir: PathBuf,
+    /// Held, never read again: the kernel frees it whatever end this process takes.
+    _lock: File,
+    owner: u32,
+}
+
+impl Run {
+    /// Makes this process the owner of the run that bears its process ID.
+    ///
+    /// # Errors
+    /// When this process owns a run already, or the system refuses a folder or the lock.
+    pub fn create(descendants: Descendants) -> Result<Run> {
+        let owner = process::id();
+        let id = RunId(u64::from(owner));
+        let mut lock = take_lock(id)?;
+        // A dead run may have borne the same number.
+        remains::remove(id, &remains::read_record(&lock)?)?;
+        let dir = directory::of_run(id)?;
+        let record = remains::Record { dir: Some(dir.clone()), descendants };
+        write_record(&mut lock, &record).map_err(|error| {
+            let _ = fs::remove_dir_all(&dir);
+            Error::io("write", &id.lock_path(), error)
+        })?;
+        Ok(Run { id, dir, _lock: lock, owner })
+    }
+
+    /// The run's number.
+    #[must_use]
+    pub fn id(&self) -> RunId {
+        self.id
+    }
+
+    /// The run's private folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Where the server's socket belongs.
+    #[must_use]
+    pub fn socket_path(&self) -> PathBuf {
+        self.dir.join("otto.sock")
+    }
+
+    /// Links `/tmp/otto-<run>.sock` to the socket for those who look there. Whatever stands in
+    /// that place already is left alone, since anybody can write there.
+    pub fn link_socket(&self) {
+        let _ = std::os::unix::fs::symlink(self.socket_path(), self.id.socket_link());
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        // A forked child holds a copy of this value, not the run.
+        if self.owner == process::id() {
+            let record =
+                remains::Record { dir: Some(self.dir.clone()), descendants: Descendants::Left };
+            let _ = remains::remove(self.id, &record);
+            let _ = fs::remove_file(self.id.lock_path());
+        }
+    }
+}
+
+/// Takes the lock of `id`, which bears our own process ID: whoever holds it now is cleaning up a
+/// dead run of that number and soon done, or a child that a previous owner forked.
+fn take_lock(id: RunId) -> Result<File> {
+    let path = id.lock_path();
+    let deadline = Instant::now() + Duration::from_secs(2);
+    loop {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
+            .open(&path)
+            .map_err(|error| Error::io("open", &path, error))?;
+        remains::check_owner(&file, &path)?;
+        match file.try_lock() {
+            Ok(()) if still_there(&file, &path) => return Ok(file),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            Err(TryLockError::WouldBlock) => {
+                return Err(Error::new(
+                    ErrorKind::Io,
+                    format!("run {id} has a live owner already (it holds {})", path.display()),
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path, error)),
+        }
+    }
+}
+
+/// Whether `path` still leads to the file that was locked, not to a newer one or nowhere.
+pub(super) fn still_there(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(held), Ok(found)) => held.ino() == found.ino() && held.dev() == found.dev(),
+        _ => false,
+    }
+}
+
+fn write_record(lock: &mut File, record: &remains::Record) -> io::Result<()> {
+    lock.set_len(0)?;
+    io::Seek::rewind(lock)?;
+    lock.write_all(&record.to_bytes())
+}
