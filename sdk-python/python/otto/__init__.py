@@ -1,0 +1,1 @@
+"""Values, events, progress, streams and shared memory between the tasks of a run."""
