@@ -1,0 +1,176 @@
+# shellcheck shell=bash
+# otto.sh: the Otto IPC toolkit as bash functions, for bash 3.2 and newer.
+#
+#   source "$OTTO_SH"
+#   otto_set version 1.2.3
+#   otto_get -v version build.version
+#
+# Every function is a thin layer over the program of the same name and takes the
+# same arguments; what it adds is said above it. Nothing outside otto_* and
+# __otto_* is defined or changed: no traps, no options, no IFS.
+#
+# The backslashes keep aliases of the sourcing shell out of the functions.
+
+if [ -z "${BASH_VERSION-}" ]; then
+  echo 'otto.sh: this shell is not bash: run the script with bash 3.2 or newer' >&2
+  # shellcheck disable=SC2317  # reached when the file is run, not sourced
+  return 1 2>/dev/null || exit 1
+fi
+if [[ ${BASH_VERSINFO[0]} -lt 3 || (${BASH_VERSINFO[0]} -eq 3 && ${BASH_VERSINFO[1]} -lt 2) ]]; then
+  \builtin printf 'otto.sh: bash %s is too old: 3.2 or newer is needed\n' "$BASH_VERSION" >&2
+  # shellcheck disable=SC2317
+  \builtin return 1 2>/dev/null || \builtin exit 1
+fi
+# A second source finds everything in place.
+if \builtin declare -F __otto_store >/dev/null; then
+  # shellcheck disable=SC2317
+  \builtin return 0 2>/dev/null || \builtin exit 0
+fi
+
+# An argument of a program cannot exceed 128 KiB on Linux. Characters are what
+# bash counts, and one takes up to four bytes: this many always fit.
+__otto_store() {
+  \builtin local __otto_program="$1" __otto_value __otto_left
+  \builtin shift
+  __otto_value=${!#}
+  if [[ $# -eq 0 || ${#__otto_value} -le 30000 ]]; then
+    \command "$__otto_program" "$@"
+    \builtin return
+  fi
+  # Turn the arguments round once, to drop the last without an array: an empty
+  # array is an unset variable to `set -u` before bash 4.4. A `--` goes too,
+  # since behind it the `-` for standard input would be a value.
+  __otto_left=$#
+  while [[ $__otto_left -gt 1 ]]; do
+    if [[ $1 != -- ]]; then
+      \builtin set -- "$@" "$1"
+    fi
+    \builtin shift
+    __otto_left=$((__otto_left - 1))
+  done
+  \builtin shift
+  \builtin printf '%s' "$__otto_value" | \command "$__otto_program" "$@" -
+}
+
+# __otto_variable FUNCTION NAME: may NAME be assigned to?
+__otto_variable() {
+  case $2 in
+    '' | [0-9]* | *[!A-Za-z0-9_]* | __otto_*)
+      \builtin printf "%s: -v: '%s' is not a variable's name\n" "$1" "$2" >&2
+      \builtin return 2
+      ;;
+  esac
+}
+
+# __otto_fetch FUNCTION [-v VAR] ARGUMENTS: otto-get, printed or assigned.
+__otto_fetch() {
+  \builtin local __otto_function="$1" __otto_name __otto_text
+  \builtin shift
+  if [[ ${1-} != -v ]]; then
+    \command otto-get "$@"
+    \builtin return
+  fi
+  __otto_name=${2-}
+  __otto_variable "$__otto_function" "$__otto_name" || \builtin return
+  \builtin shift 2
+  # The x keeps line ends at the end of a value from being stripped.
+  __otto_text=$(\command otto-get -n "$@" && \builtin printf x) || \builtin return
+  \builtin printf -v "$__otto_name" '%s' "${__otto_text%x}"
+}
+
+# otto_set [-g] [--json] [--via T] [--if-absent | --if-rev N] KEY VALUE|-|@FILE
+# A value of any size: a long one goes through standard input.
+otto_set() { __otto_store otto-set "$@"; }
+
+# otto_get [-v VAR] [--json] [--default V] [--wait] [--timeout S] [--rev] KEY
+# With -v, which comes first, the value is assigned to VAR exactly as it was
+# stored (a variable cannot hold a NUL character). On failure VAR is untouched.
+otto_get() { __otto_fetch otto_get "$@"; }
+
+# otto_wait [-v VAR] [--timeout S] KEY: otto_get that waits until there is a value.
+otto_wait() {
+  if [[ ${1-} == -v && $# -ge 2 ]]; then
+    __otto_fetch otto_wait -v "$2" --wait "${@:3}"
+  else
+    __otto_fetch otto_wait --wait "$@"
+  fi
+}
+
+# otto_list [--json] [PATTERN]
+otto_list() { \command otto-list "$@"; }
+
+# otto_delete KEY
+otto_delete() { \command otto-delete "$@"; }
+
+# otto_incr KEY [BY]: prints the new number.
+otto_incr() { \command otto-incr "$@"; }
+
+# otto_subscribe PATTERN [--count N] [--timeout S]: an event a line.
+otto_subscribe() { \command otto-subscribe "$@"; }
+
+# otto_progress CURRENT TOTAL [MESSAGE] [--id NAME]
+otto_progress() { \command otto-progress "$@"; }
+
+# otto_mmap_read TASK [KEY] [--json]
+otto_mmap_read() { \command otto-mmap-read "$@"; }
+
+# otto_mmap_write TASK KEY VALUE|-|@FILE [--json]: a value of any size.
+otto_mmap_write() { __otto_store otto-mmap-write "$@"; }
+
+# otto_send RECORD...: each a line into this task's stream, without a process.
+# Without a record, standard input is sent. Status 3: this task has no stream.
+otto_send() {
+  \builtin local __otto_record
+  if [[ $# -eq 0 ]]; then
+    \command otto-pipe write
+    \builtin return
+  fi
+  if [[ -z ${OTTO_OUTPUT_PIPE-} ]]; then
+    \builtin printf '%s\n' \
+      'otto_send: OTTO_OUTPUT_PIPE is not set: give the task "streaming: true" in otto.yml' >&2
+    \builtin return 3
+  fi
+  for __otto_record in "$@"; do
+    if [[ $__otto_record == *$'\n'* ]]; then
+      \builtin printf 'otto_send: a record is one line, this one has a line end in it: %.40q\n' \
+        "$__otto_record" >&2
+      \builtin return 2
+    fi
+  done
+  # Appending never truncates, whatever somebody let the variable name.
+  \builtin printf '%s\n' "$@" >>"$OTTO_OUTPUT_PIPE"
+}
+
+# otto_recv [-v VAR]: the next record of the streams this task reads, printed or
+# assigned. Status 1 at the end of the stream, as of `read`; 3: no stream.
+#   while otto_recv -v item; do ...; done
+otto_recv() {
+  \builtin local __otto_name='' __otto_text=''
+  if [[ ${1-} == -v ]]; then
+    __otto_name=${2-}
+    __otto_variable otto_recv "$__otto_name" || \builtin return
+    \builtin shift 2
+  fi
+  if [[ $# -ne 0 ]]; then
+    \builtin printf "otto_recv: '%s' was not expected: usage: otto_recv [-v VAR]\n" "$1" >&2
+    \builtin return 2
+  fi
+  if [[ -z ${OTTO_INPUT_PIPE-} ]]; then
+    \builtin printf '%s\n' \
+      'otto_recv: OTTO_INPUT_PIPE is not set: name a streaming task in "before" in otto.yml' >&2
+    \builtin return 3
+  fi
+  if [[ ! -r $OTTO_INPUT_PIPE ]]; then
+    \builtin printf 'otto_recv: %s: cannot be read: has its run ended?\n' "$OTTO_INPUT_PIPE" >&2
+    \builtin return 3
+  fi
+  # A last line may lack its newline: read fails then, with the line in hand.
+  if ! IFS= \builtin read -r __otto_text <"$OTTO_INPUT_PIPE" && [[ -z $__otto_text ]]; then
+    \builtin return 1
+  fi
+  if [[ -n $__otto_name ]]; then
+    \builtin printf -v "$__otto_name" '%s' "$__otto_text"
+  else
+    \builtin printf '%s\n' "$__otto_text"
+  fi
+}
