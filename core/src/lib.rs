@@ -5,9 +5,11 @@
 //!
 //! # Layout
 //! - [`Key`], [`TaskName`], [`Pattern`], [`Json`], [`Object`], [`Values`]: the vocabulary.
+//! - [`fifo`]: streams between running processes: FIFOs, pipes, copying.
 //! - [`run`]: a run's number, folders, environment, ownership, and what dead runs leave.
 
 mod error;
+pub mod fifo;
 mod json;
 mod key;
 pub mod limits;

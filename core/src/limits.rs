@@ -32,3 +32,7 @@ pub const OUTPUT_CLOSE_BYTES: usize = 32 << 20;
 pub const SUBSCRIBER_BACKLOG_BYTES_MAX: usize = 32 << 20;
 /// Longest message of a progress record, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 4096;
+/// Size asked for a stream's pipe, in bytes: three times the throughput of the default here.
+pub const PIPE_BYTES: i32 = 1 << 20;
+/// Read ahead of a stream's slowest consumer by the relay, in bytes.
+pub const RELAY_BUFFER_BYTES: usize = 1 << 20;

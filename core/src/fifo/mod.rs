@@ -1,0 +1,18 @@
+//! Streams between running processes: pipes with and without a name.
+//!
+//! - [`create`], [`path`], [`open_read`], [`open_write`]: a FIFO in the run's folder, for programs
+//!   that meet by name.
+//! - [`pipe()`]: a stream's two ends, for whoever starts both sides.
+//! - [`copy`]: bytes from one descriptor to another without passing through memory of ours.
+//!
+//! End of stream is the kernel's: a reader sees it when the last writer has closed. So whoever
+//! keeps a stream open while nobody writes holds a *writing* end only. Were it a reading one too,
+//! a writer would never learn that its readers have gone.
+
+mod copy;
+mod named;
+mod pipe;
+
+pub use copy::{Copied, copy};
+pub use named::{create, open_read, open_write, path};
+pub use pipe::{Pipe, enlarge, pipe};
