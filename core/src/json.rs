@@ -6,6 +6,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::JSON_DEPTH_MAX;
+use std::borrow::Cow;
 use std::fmt;
 
 /// One JSON value as compact, checked text.
@@ -24,8 +25,7 @@ impl Json {
     /// # Errors
     /// [`ErrorKind::Usage`] with the byte where the text stops being JSON.
     pub fn parse(text: &str) -> Result<Json> {
-        let shape = scan(text.as_bytes())?;
-        Ok(if shape.compact { Json(text.into()) } else { Json(compact(text).into()) })
+        compacted(text).map(Json::from_checked)
     }
 
     /// As [`Json::parse`], for bytes that may not be UTF-8.
@@ -45,6 +45,14 @@ impl Json {
             String::from_utf8(bytes).map_err(|error| not_utf8(error.utf8_error().valid_up_to()))?;
         let shape = scan(text.as_bytes())?;
         Ok(Json(if shape.compact { text.into_boxed_str() } else { compact(&text).into() }))
+    }
+
+    /// Wraps what [`compacted`] returned.
+    pub(crate) fn from_checked(text: Cow<'_, str>) -> Json {
+        Json(match text {
+            Cow::Borrowed(text) => text.into(),
+            Cow::Owned(text) => text.into(),
+        })
     }
 
     /// The JSON string of `text`, with only the escapes JSON requires.
@@ -187,6 +195,12 @@ fn not_utf8(at: usize) -> Error {
 
 fn invalid(at: usize, what: &str) -> Error {
     Error::new(ErrorKind::Usage, format!("invalid JSON at byte {at}: {what}"))
+}
+
+/// Checks `text` and drops the white space between its tokens; borrows when there is none.
+pub(crate) fn compacted(text: &str) -> Result<Cow<'_, str>> {
+    let shape = scan(text.as_bytes())?;
+    Ok(if shape.compact { Cow::Borrowed(text) } else { Cow::Owned(compact(text)) })
 }
 
 /// What a scan learns on the way.

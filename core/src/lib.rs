@@ -7,6 +7,7 @@
 //! - [`Key`], [`TaskName`], [`Pattern`], [`Json`], [`Object`], [`Values`]: the vocabulary.
 //! - [`fifo`]: streams between running processes: FIFOs, pipes, copying.
 //! - [`run`]: a run's number, folders, environment, ownership, and what dead runs leave.
+//! - [`socket`]: values, events and waiting behind one path; [`progress`]: what tasks report.
 
 mod error;
 pub mod fifo;
@@ -14,7 +15,9 @@ mod json;
 mod key;
 pub mod limits;
 mod object;
+pub mod progress;
 pub mod run;
+pub mod socket;
 mod values;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,20 @@
+//! The socket: values, events, waiting and progress behind one path.
+//!
+//! [`Server`] answers; [`Client`] asks. They share the codecs and the commands, nothing else.
+
+mod address;
+mod binary;
+mod client;
+mod command;
+mod dispatch;
+mod producers;
+mod server;
+mod store;
+mod subscription;
+mod text;
+mod waits;
+
+pub use client::Client;
+pub use command::EventKind;
+pub use server::{Handle, Options, Running, Server};
+pub use subscription::{Event, Subscription};

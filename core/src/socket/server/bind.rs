@@ -1,0 +1,120 @@
+//! Putting a socket in its place: never with a wrong mode, never hindered by a stale one.
+
+use super::super::address;
+use crate::error::{Error, ErrorKind, Result};
+use nix::fcntl::OFlag;
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
+};
+use nix::sys::stat::{Mode, fchmod};
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+/// A listening socket at its path; dropping it removes the path.
+#[derive(Debug)]
+pub(super) struct Bound {
+    path: PathBuf,
+    /// The socket file's device and inode: only our own is removed.
+    inode: Option<(u64, u64)>,
+    lock: Option<File>,
+    owner: u32,
+}
+
+/// Binds at `path`: under a lock beside it, with mode 0600 before the name exists, by a temporary
+/// name that is renamed over whatever stale socket stands there.
+pub(super) fn bind_at(path: &Path) -> Result<(UnixListener, Bound)> {
+    let lock = take_lock(path)?;
+    let mut bound =
+        Bound { path: path.to_owned(), inode: None, lock: Some(lock), owner: std::process::id() };
+    if fs::symlink_metadata(path).is_ok_and(|found| !is_socket(&found)) {
+        return Err(Error::new(
+            ErrorKind::Io,
+            format!("{} is there and is no socket: choose another --socket PATH", path.display()),
+        ));
+    }
+    let failed = |error: nix::Error| Error::io("listen at", path, error.into());
+    let descriptor = socket(
+        AddressFamily::Unix,
+        SockType::Stream,
+        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+        None,
+    )
+    .map_err(failed)?;
+    fchmod(&descriptor, Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
+    let temporary = beside(path, &format!(".{}.new", std::process::id()));
+    let _ = fs::remove_file(&temporary);
+    let (address, _folder) = address::of(&temporary)?;
+    // The address was made from a path, so it has one.
+    let address = UnixAddr::new(address.as_pathname().unwrap_or(&temporary)).map_err(failed)?;
+    bind(descriptor.as_raw_fd(), &address).map_err(failed)?;
+    let placed = listen(&descriptor, Backlog::MAXCONN).map_err(failed).and_then(|()| {
+        fs::rename(&temporary, path).map_err(|e| Error::io("place the socket at", path, e))
+    });
+    if let Err(error) = placed {
+        let _ = fs::remove_file(&temporary);
+        return Err(error);
+    }
+    bound.inode = fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()));
+    Ok((UnixListener::from(descriptor), bound))
+}
+
+fn is_socket(found: &fs::Metadata) -> bool {
+    std::os::unix::fs::FileTypeExt::is_socket(&found.file_type())
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+fn take_lock(path: &Path) -> Result<File> {
+    let path_of_lock = beside(path, ".lock");
+    loop {
+        let lock = File::options()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(OFlag::O_NOFOLLOW.bits())
+            .open(&path_of_lock)
+            .map_err(|error| Error::io("lock the socket's place with", &path_of_lock, error))?;
+        if lock.try_lock().is_err() {
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!(
+                    "a server is running at {} already: use it, or choose another path",
+                    path.display()
+                ),
+            ));
+        }
+        // A server that has just ended removed the file that was locked here: take the next one.
+        let same = match (lock.metadata(), fs::symlink_metadata(&path_of_lock)) {
+            (Ok(held), Ok(found)) => (held.dev(), held.ino()) == (found.dev(), found.ino()),
+            _ => false,
+        };
+        if same {
+            return Ok(lock);
+        }
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        // A forked child must not remove what its parent serves.
+        if self.owner != std::process::id() {
+            return;
+        }
+        let found = fs::symlink_metadata(&self.path).ok().map(|found| (found.dev(), found.ino()));
+        if self.inode.is_some() && found == self.inode {
+            let _ = fs::remove_file(&self.path);
+        }
+        if self.lock.take().is_some() {
+            let _ = fs::remove_file(beside(&self.path, ".lock"));
+        }
+    }
+}

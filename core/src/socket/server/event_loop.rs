@@ -1,0 +1,322 @@
+//! The loop: what is ready is read, carried out and answered, in turn.
+
+use super::super::dispatch::Dispatch;
+use super::super::store::Store;
+use super::Options;
+use super::connection::Connection;
+use super::handle::Order;
+use mio::event::Event;
+use mio::net::UnixListener;
+use mio::{Events, Interest, Poll, Token};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use nix::unistd::geteuid;
+use std::io::{self, Write};
+use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
+
+pub(super) const LISTENER: Token = Token(0);
+pub(super) const WAKER: Token = Token(1);
+const FIRST_CLIENT: usize = 2;
+
+/// Bytes read from one client at a time.
+pub(super) const READ_BYTES: usize = 64 << 10;
+/// How often clients that take nothing are looked at.
+const STALL_CHECK: Duration = Duration::from_secs(1);
+/// How long nobody is accepted when the process has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Everything the command thread owns.
+pub(super) struct EventLoop {
+    poll: Poll,
+    listener: UnixListener,
+    orders: Receiver<Order>,
+    pub(super) dispatch: Dispatch,
+    pub(super) clients: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    clients_max: usize,
+    pub(super) value_bytes_max: usize,
+    /// Bytes of unfinished requests of all clients.
+    pub(super) input_bytes: usize,
+    /// Where replies are written before they are sent.
+    pub(super) reply: Vec<u8>,
+    scratch: Vec<u8>,
+    /// Clients with something to send, or to go on with, once the current one is done.
+    pub(super) touched: Vec<usize>,
+    accept_after: Option<Instant>,
+    stall_check: Option<Instant>,
+    spin: Spin,
+}
+
+impl EventLoop {
+    pub(super) fn new(
+        poll: Poll,
+        listener: UnixListener,
+        options: Options,
+        orders: Receiver<Order>,
+    ) -> EventLoop {
+        let store = Store::new(options.value_bytes_max, options.store_bytes_max);
+        let mut dispatch = Dispatch::new(store);
+        dispatch.on_progress = options.on_progress;
+        EventLoop {
+            poll,
+            listener,
+            orders,
+            dispatch,
+            clients: Vec::new(),
+            free: Vec::new(),
+            clients_max: options.clients_max,
+            value_bytes_max: options.value_bytes_max,
+            input_bytes: 0,
+            reply: Vec::new(),
+            scratch: vec![0; READ_BYTES],
+            touched: Vec::new(),
+            accept_after: None,
+            stall_check: None,
+            spin: Spin::new(),
+        }
+    }
+
+    pub(super) fn run(mut self) -> io::Result<()> {
+        let mut events = Events::with_capacity(256);
+        loop {
+            self.wait(&mut events)?;
+            let mut clients = false;
+            for event in &events {
+                match event.token() {
+                    LISTENER => self.accept(),
+                    WAKER => {
+                        if self.take_orders() {
+                            return Ok(());
+                        }
+                    }
+                    Token(token) => {
+                        clients = true;
+                        let client = token - FIRST_CLIENT;
+                        self.ready(client, event);
+                    }
+                }
+            }
+            self.spin.saw(clients);
+            self.pass_time();
+            self.settle();
+        }
+    }
+
+    /// Waits for events. While traffic is live it looks a few times more before it sleeps: waking
+    /// an idle core costs more than the next request takes to come.
+    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        if self.spin.is_on() {
+            let until = Instant::now() + Spin::TIME;
+            loop {
+                poll_once(&mut self.poll, events, Some(Duration::ZERO))?;
+                if !events.is_empty() {
+                    return Ok(());
+                }
+                if Instant::now() >= until {
+                    break;
+                }
+                std::hint::spin_loop();
+            }
+            self.spin.was_idle();
+        }
+        let next = [self.dispatch.next_deadline(), self.accept_after, self.stall_check];
+        let next = next.into_iter().flatten().min();
+        let timeout = next.map(|at| {
+            // Rounded up, lest the last millisecond is spent in a busy loop.
+            at.saturating_duration_since(Instant::now()) + Duration::from_millis(1)
+        });
+        poll_once(&mut self.poll, events, timeout)
+    }
+
+    /// Carries out what other threads ordered; whether to stop.
+    fn take_orders(&mut self) -> bool {
+        while let Ok(order) = self.orders.try_recv() {
+            match order {
+                Order::Work(work) => work(&mut self.dispatch),
+                Order::Stop => return true,
+            }
+        }
+        false
+    }
+
+    fn accept(&mut self) {
+        loop {
+            match self.listener.accept() {
+                Ok((stream, _)) => self.admit(stream),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    // Out of descriptors or memory: the queue keeps who comes meanwhile.
+                    self.accept_after = Some(Instant::now() + ACCEPT_PAUSE);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, mut stream: mio::net::UnixStream) {
+        let peer = getsockopt(&stream, PeerCredentials).ok();
+        if peer.is_none_or(|peer| peer.uid() != geteuid().as_raw()) {
+            let _ = stream.write(b"ERROR: this server belongs to another user\n");
+            return;
+        }
+        if self.dispatch.clients >= self.clients_max {
+            let message =
+                format!("ERROR: {} clients are connected, no more are taken\n", self.clients_max);
+            let _ = stream.write(message.as_bytes());
+            return;
+        }
+        let client = self.free.pop().unwrap_or_else(|| {
+            self.clients.push(None);
+            self.clients.len() - 1
+        });
+        let token = Token(client + FIRST_CLIENT);
+        if self.poll.registry().register(&mut stream, token, Interest::READABLE).is_err() {
+            self.free.push(client);
+            return;
+        }
+        self.clients[client] = Some(Connection::new(stream, peer.map(|peer| peer.pid())));
+        self.dispatch.clients += 1;
+        // Whoever connects mostly asks at once: no need to wait for the event.
+        self.drive(client);
+        self.settle();
+    }
+
+    fn ready(&mut self, client: usize, event: &Event) {
+        let Some(Some(connection)) = self.clients.get_mut(client) else { return };
+        connection.end_seen |= event.is_read_closed();
+        connection.readable |= event.is_readable() || connection.end_seen;
+        self.drive(client);
+        // Whoever has gone altogether still gets carried out what it had asked for.
+        if event.is_write_closed() || event.is_error() {
+            self.close(client);
+        }
+        self.settle();
+    }
+
+    /// Goes on with one client: its requests, then its output.
+    fn drive(&mut self, client: usize) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        self.exchange(client, &mut scratch);
+        self.scratch = scratch;
+        self.flush(client);
+    }
+
+    /// Whatever requests touched: sends it and goes on with those whose wait is over.
+    pub(super) fn settle(&mut self) {
+        self.deliver(None);
+        while let Some(client) = self.touched.pop() {
+            let Some(Some(connection)) = self.clients.get_mut(client) else { continue };
+            connection.touched = false;
+            self.drive(client);
+            self.deliver(None);
+        }
+    }
+
+    fn flush(&mut self, client: usize) {
+        let now = Instant::now();
+        let Some(Some(connection)) = self.clients.get_mut(client) else { return };
+        let paused = !connection.takes_requests();
+        let sent = connection.flush(now);
+        connection.shrink();
+        if sent.is_err()
+            || connection.is_done()
+            || connection.is_hopeless(now, self.value_bytes_max)
+        {
+            self.close(client);
+            return;
+        }
+        if connection.is_stalled() {
+            self.stall_check.get_or_insert(now + STALL_CHECK);
+        }
+        // Asked for only while output waits: a client that reads would otherwise wake the loop.
+        if connection.awaits_room == connection.output.is_empty() {
+            connection.awaits_room = !connection.awaits_room;
+            let room = connection.awaits_room.then_some(Interest::WRITABLE);
+            let interest = room.map_or(Interest::READABLE, |room| room | Interest::READABLE);
+            let token = Token(client + FIRST_CLIENT);
+            if self.poll.registry().reregister(&mut connection.stream, token, interest).is_err() {
+                self.close(client);
+                return;
+            }
+        }
+        if paused && connection.takes_requests() {
+            self.touch(client);
+        }
+    }
+
+    pub(super) fn close(&mut self, client: usize) {
+        let Some(mut connection) = self.clients.get_mut(client).and_then(Option::take) else {
+            return;
+        };
+        let _ = self.poll.registry().deregister(&mut connection.stream);
+        self.input_bytes -= connection.input.len();
+        self.dispatch.forget(client);
+        self.dispatch.clients -= 1;
+        self.free.push(client);
+    }
+
+    fn pass_time(&mut self) {
+        let now = Instant::now();
+        self.dispatch.pass_time(now);
+        if self.accept_after.is_some_and(|at| at <= now) {
+            self.accept_after = None;
+            self.accept();
+        }
+        if self.stall_check.is_some_and(|at| at <= now) {
+            self.stall_check = None;
+            for client in 0..self.clients.len() {
+                let Some(connection) = &self.clients[client] else { continue };
+                if connection.is_hopeless(now, self.value_bytes_max) {
+                    self.close(client);
+                } else if connection.is_stalled() {
+                    self.stall_check = Some(now + STALL_CHECK);
+                }
+            }
+        }
+    }
+}
+
+fn poll_once(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
+    match poll.poll(events, timeout) {
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+            events.clear();
+            Ok(())
+        }
+        result => result,
+    }
+}
+
+/// Whether looking again before sleeping pays: it does while the last looks found something.
+struct Spin {
+    credit: u32,
+    allowed: bool,
+}
+
+impl Spin {
+    /// How long to look before sleeping; about what waking an idle core costs.
+    const TIME: Duration = Duration::from_micros(50);
+    /// Looks that may find nothing after one that did.
+    const CREDIT: u32 = 4;
+
+    fn new() -> Spin {
+        // With one core it would keep the very client from running that it waits for.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Spin { credit: 0, allowed: cores > 1 }
+    }
+
+    fn is_on(&self) -> bool {
+        self.allowed && self.credit > 0
+    }
+
+    fn saw(&mut self, traffic: bool) {
+        if traffic {
+            self.credit = Spin::CREDIT;
+        }
+    }
+
+    fn was_idle(&mut self) {
+        self.credit -= 1;
+    }
+}
