@@ -6,19 +6,26 @@
 //! # Layout
 //! - [`Key`], [`TaskName`], [`Pattern`], [`Json`], [`Object`], [`Values`]: the vocabulary.
 //! - [`fifo`]: streams between running processes: FIFOs, pipes, copying.
+//! - [`files`]: values in task output files.
+//! - [`region`]: documents and datasets in shared memory, anonymous memory.
 //! - [`run`]: a run's number, folders, environment, ownership, and what dead runs leave.
 //! - [`socket`]: values, events and waiting behind one path; [`progress`]: what tasks report.
 
 mod error;
 pub mod fifo;
+pub mod files;
 mod json;
 mod key;
 pub mod limits;
+mod lock;
 mod object;
+mod objects;
 pub mod progress;
+pub mod region;
 pub mod run;
 pub mod socket;
 mod values;
+mod watch;
 
 pub use error::{Error, ErrorKind, Result};
 pub use json::Json;

@@ -43,6 +43,34 @@ impl Object {
         Ok(object)
     }
 
+    /// The value of `key` in the text of an object, without reading the others' values into memory
+    /// of their own. The text is checked as a whole.
+    ///
+    /// ```
+    /// use otto_core::Object;
+    /// let found = Object::find(br#"{"a": 1, "b": [2]}"#, "b").unwrap();
+    /// assert_eq!(found.unwrap().as_str(), "[2]");
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Object::parse`].
+    pub fn find(bytes: &[u8], key: &str) -> Result<Option<Json>> {
+        if bytes.is_empty() {
+            return Ok(None);
+        }
+        let is_key = |raw: &str| {
+            let inner = &raw[1..raw.len() - 1];
+            if inner.contains('\\') {
+                Json::parse(raw).is_ok_and(|raw| raw.decode_string().as_deref() == Some(key))
+            } else {
+                inner == key
+            }
+        };
+        // Of a key that stands twice the last value counts.
+        let found = members(utf8(bytes)?)?.into_iter().rev().find(|(raw, _)| is_key(raw));
+        found.map(|(_, value)| Json::parse(value)).transpose()
+    }
+
     /// How many keys there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -1,0 +1,94 @@
+//! Taking a `flock` without waiting for ever: its holder may be stopped.
+//!
+//! `flock` is the one kind of lock that Rust, Python and flock(1) share, and the kernel frees it
+//! when its holder dies.
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::limits::LOCK_WAIT_SECONDS;
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{process, thread};
+
+/// Tries that only give way to others, before the first sleep.
+const YIELDS: u32 = 8;
+const SLEEP_MIN: Duration = Duration::from_micros(20);
+const SLEEP_MAX: Duration = Duration::from_millis(1);
+
+/// An exclusive lock on a file, released on drop.
+pub(crate) struct Exclusive<'a> {
+    file: &'a File,
+    owner: u32,
+}
+
+/// Locks `file`, which stands for `path`; `holder` says who has it when that takes too long.
+///
+/// # Errors
+/// [`ErrorKind::TimedOut`] after [`LOCK_WAIT_SECONDS`], naming the holder.
+pub(crate) fn exclusive<'a>(
+    file: &'a File,
+    path: &Path,
+    holder: impl FnOnce() -> Option<u32>,
+) -> Result<Exclusive<'a>> {
+    let mut waiting: Option<Waiting> = None;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(Exclusive { file, owner: process::id() }),
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        if !waiting.get_or_insert_with(Waiting::new).once() {
+            return Err(taken(path, holder()));
+        }
+    }
+}
+
+/// Locks `file` if nobody else has.
+pub(crate) fn try_exclusive(file: &File) -> Option<Exclusive<'_>> {
+    file.try_lock().ok().map(|()| Exclusive { file, owner: process::id() })
+}
+
+fn taken(path: &Path, holder: Option<u32>) -> Error {
+    let holder = holder.map_or(String::new(), |pid| format!(" by process {pid}"));
+    Error::new(
+        ErrorKind::TimedOut,
+        format!(
+            "{} has been locked{holder} for {LOCK_WAIT_SECONDS} seconds: is that process stopped?",
+            path.display()
+        ),
+    )
+}
+
+struct Waiting {
+    deadline: Instant,
+    tries: u32,
+    sleep: Duration,
+}
+
+impl Waiting {
+    fn new() -> Waiting {
+        let deadline = Instant::now() + Duration::from_secs(LOCK_WAIT_SECONDS);
+        Waiting { deadline, tries: 0, sleep: SLEEP_MIN }
+    }
+
+    /// Pauses; false when it has been long enough.
+    fn once(&mut self) -> bool {
+        self.tries += 1;
+        if self.tries <= YIELDS {
+            thread::yield_now();
+            return true;
+        }
+        thread::sleep(self.sleep);
+        self.sleep = (self.sleep * 2).min(SLEEP_MAX);
+        Instant::now() < self.deadline
+    }
+}
+
+impl Drop for Exclusive<'_> {
+    fn drop(&mut self) {
+        // A child forked meanwhile shares the lock with its parent, whose it is to release.
+        if self.owner == process::id() {
+            let _ = self.file.unlock();
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The control file of a document: lock, sequence number and journal.
+
+use super::layout::{self, HEADER_BYTES, MAGIC, VERSION};
+use super::map::ControlPage;
+use super::place;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lock::{self, Exclusive};
+use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::Ordering::Relaxed;
+
+#[derive(Debug)]
+pub(super) struct Control {
+    pub(super) file: File,
+    pub(super) page: ControlPage,
+    path: PathBuf,
+    /// A forked child shares our descriptor and with it our lock; it has to open its own.
+    opener: u32,
+}
+
+impl Control {
+    /// The control file at `path`; `None` when there is none.
+    pub(super) fn open(path: &Path) -> Result<Option<Control>> {
+        let Some((file, found)) = place::open(path, true)? else { return Ok(None) };
+        let mut start = [0; 16];
+        let whole = found.st_size >= HEADER_BYTES as i64
+            && file.read_exact_at(&mut start, 0).is_ok()
+            && layout::is_header(&start);
+        if !whole {
+            return Err(not_ours(path, &start));
+        }
+        Control::of(file, path).map(Some)
+    }
+
+    /// The control file at `path`, made where missing: it appears complete or not at all.
+    pub(super) fn create(path: &Path) -> Result<Control> {
+        loop {
+            if let Some(control) = Control::open(path)? {
+                return Ok(control);
+            }
+            let file = place::nameless(path)?;
+            let random = RandomState::new();
+            let (high, low) = (random.hash_one(0), random.hash_one(1));
+            let uuid = u128::from(high) << 64 | u128::from(low);
+            file.write_all_at(&layout::new_header(uuid.to_ne_bytes()), 0)
+                .map_err(|error| Error::io("create", path, error))?;
+            if place::name(&file, path)? {
+                return Control::of(file, path);
+            }
+        }
+    }
+
+    fn of(file: File, path: &Path) -> Result<Control> {
+        let page = ControlPage::new(&file).map_err(|error| Error::io("map", path, error))?;
+        Ok(Control { file, page, path: path.to_owned(), opener: process::id() })
+    }
+
+    /// Whether the file is still the one of its name, and long enough to be read through the
+    /// mapping: to be asked before each use, since a cut file would raise SIGBUS.
+    pub(super) fn is_usable(&self) -> Result<bool> {
+        let found = place::status(&self.file, &self.path)?;
+        if found.st_size < HEADER_BYTES as i64 {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("{} has been cut short: remove it", self.path.display()),
+            ));
+        }
+        Ok(found.st_nlink > 0)
+    }
+
+    /// Whether this process opened the file itself, so that its lock is its own.
+    pub(super) fn is_own(&self) -> bool {
+        self.opener == process::id()
+    }
+
+    /// Takes the lock of all writers.
+    pub(super) fn lock(&self) -> Result<Exclusive<'_>> {
+        let holder = || Some(self.page.writer().load(Relaxed)).filter(|pid| *pid != 0);
+        let held = lock::exclusive(&self.file, &self.path, holder)?;
+        Ok(held)
+    }
+
+    /// Takes the lock if it is free.
+    pub(super) fn try_lock(&self) -> Option<Exclusive<'_>> {
+        if self.is_own() { lock::try_exclusive(&self.file) } else { None }
+    }
+}
+
+fn not_ours(path: &Path, start: &[u8; 16]) -> Error {
+    let what = if start.starts_with(&MAGIC) {
+        format!("is not of version {VERSION}")
+    } else {
+        "is no control file of a document".to_owned()
+    };
+    Error::new(ErrorKind::Corrupt, format!("{} {what}: remove it", path.display()))
+}

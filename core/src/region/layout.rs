@@ -1,0 +1,124 @@
+//! Every offset of the two files of a document. `docs/region-format.md` says the same in prose,
+//! and `tests/vectors/` holds both files byte for byte.
+
+use crate::limits::DOCUMENT_BYTES_MAX;
+use std::ops::Range;
+
+/// First bytes of a control file.
+pub(super) const MAGIC: [u8; 8] = *b"OTTOSHM1";
+/// The only version there is.
+pub(super) const VERSION: u32 = 1;
+
+/// Offsets in the control file. All integers are little-endian.
+pub(super) mod offset {
+    pub(in crate::region) const MAGIC: usize = 0x000;
+    pub(in crate::region) const VERSION: usize = 0x008;
+    pub(in crate::region) const HEADER_LENGTH: usize = 0x00C;
+    /// 16 random bytes that tell this control file from its predecessors of the same name.
+    pub(in crate::region) const UUID: usize = 0x010;
+    /// u64: inode number of the public file.
+    pub(in crate::region) const INODE: usize = 0x020;
+    /// u64: even, the public file is the truth; odd, the journal is.
+    pub(in crate::region) const SEQUENCE: usize = 0x040;
+    /// u32: counts writes, for waiters.
+    pub(in crate::region) const NOTIFY: usize = 0x048;
+    /// u64: the value of `SEQUENCE` that the journal belongs to.
+    pub(in crate::region) const JOURNAL_SEQUENCE: usize = 0x0C0;
+    /// u32: length of the JSON in the journal.
+    pub(in crate::region) const JOURNAL_LENGTH: usize = 0x0C8;
+    /// u32: CRC-32 of the image in the journal.
+    pub(in crate::region) const JOURNAL_CRC: usize = 0x0CC;
+    /// u32: process that took the lock last; only for messages.
+    pub(in crate::region) const WRITER: usize = 0x100;
+    /// The journal: an image as it stands in the public file.
+    pub(in crate::region) const JOURNAL: u64 = 0x1000;
+}
+
+/// Size of the mapped head of the control file, in bytes.
+pub(super) const HEADER_BYTES: usize = 0x1000;
+const _: () = assert!(offset::JOURNAL == HEADER_BYTES as u64);
+
+/// What an image adds to its JSON: a length before it and a CRC after it.
+pub(super) const FRAME_BYTES: usize = 8;
+/// Longest image, in bytes.
+pub(super) const IMAGE_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + FRAME_BYTES;
+
+/// The first page of a new control file.
+pub(super) fn new_header(uuid: [u8; 16]) -> Vec<u8> {
+    let mut header = vec![0; HEADER_BYTES];
+    let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);
+    put(offset::MAGIC, &MAGIC);
+    put(offset::VERSION, &VERSION.to_le_bytes());
+    put(offset::HEADER_LENGTH, &(HEADER_BYTES as u32).to_le_bytes());
+    put(offset::UUID, &uuid);
+    header
+}
+
+/// Whether `start`, the first 16 bytes of a control file, are those of this version.
+pub(super) fn is_header(start: &[u8; 16]) -> bool {
+    *start == new_header([0; 16])[..16]
+}
+
+/// Makes `image` that of `json` (at most [`DOCUMENT_BYTES_MAX`] bytes); returns its CRC.
+pub(super) fn encode(json: &[u8], image: &mut Vec<u8>) -> u32 {
+    image.clear();
+    image.extend_from_slice(&(json.len() as u32).to_le_bytes());
+    image.extend_from_slice(json);
+    let crc = crc32fast::hash(image);
+    image.extend_from_slice(&crc.to_le_bytes());
+    crc
+}
+
+/// What the first bytes of a file, or all of them, turn out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Image {
+    /// JSON at this range, with a good CRC; or an empty document.
+    Whole(Range<usize>),
+    /// The length is plausible, the CRC is wrong or missing.
+    Unchecked(Range<usize>),
+    /// This many bytes are needed to tell.
+    Longer(usize),
+    /// The length is above every limit.
+    Impossible,
+}
+
+/// Judges `bytes`, which need not be the whole file: see [`Image::Longer`].
+pub(super) fn decode(bytes: &[u8]) -> Image {
+    let Some(length) = bytes.first_chunk() else { return Image::Longer(FRAME_BYTES) };
+    let length = u32::from_le_bytes(*length) as usize;
+    if length == 0 {
+        return Image::Whole(4..4);
+    }
+    if length > DOCUMENT_BYTES_MAX {
+        return Image::Impossible;
+    }
+    let end = 4 + length;
+    match bytes.get(end..).and_then(|rest| rest.first_chunk()) {
+        None => Image::Longer(length + FRAME_BYTES),
+        Some(crc) if u32::from_le_bytes(*crc) == crc32fast::hash(&bytes[..end]) => {
+            Image::Whole(4..end)
+        }
+        Some(_) => Image::Unchecked(4..end),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_damage_to_an_image_shows() {
+        let mut image = Vec::new();
+        encode(br#"{"a":1}"#, &mut image);
+        assert_eq!(decode(&image), Image::Whole(4..11));
+        assert_eq!(decode(&image[..3]), Image::Longer(8));
+        assert_eq!(decode(&image[..14]), Image::Longer(15));
+        assert_eq!(decode(&[0; 4]), Image::Whole(4..4));
+        assert_eq!(decode(&[0xFF; 64]), Image::Impossible);
+        for bit in 0..image.len() * 8 {
+            let mut damaged = image.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            assert_ne!(decode(&damaged), Image::Whole(4..11), "bit {bit}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The one file that maps memory, and so the one with `unsafe`.
+//!
+//! Another process may write to what is mapped here at any moment. So no Rust reference to plain
+//! bytes of a mapping ever leaves this file: shared words are atomics, always of the same size at
+//! the same place; everything else is a raw pointer, for whoever can vouch for more.
+#![allow(unsafe_code)]
+
+use super::layout::{HEADER_BYTES, offset};
+use memmap2::{Mmap, MmapOptions, MmapRaw};
+use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use std::ffi::c_void;
+use std::fs::File;
+use std::io;
+use std::num::NonZeroUsize;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+/// The first page of a control file. Its file must be that long; the caller has looked.
+#[derive(Debug)]
+pub(super) struct ControlPage {
+    map: MmapRaw,
+}
+
+impl ControlPage {
+    pub(super) fn new(control: &File) -> io::Result<ControlPage> {
+        Ok(ControlPage { map: MmapOptions::new().len(HEADER_BYTES).map_raw(control)? })
+    }
+
+    pub(super) fn inode(&self) -> &AtomicU64 {
+        self.u64_at::<{ offset::INODE }>()
+    }
+
+    pub(super) fn sequence(&self) -> &AtomicU64 {
+        self.u64_at::<{ offset::SEQUENCE }>()
+    }
+
+    pub(super) fn notify(&self) -> &AtomicU32 {
+        self.u32_at::<{ offset::NOTIFY }>()
+    }
+
+    pub(super) fn journal_sequence(&self) -> &AtomicU64 {
+        self.u64_at::<{ offset::JOURNAL_SEQUENCE }>()
+    }
+
+    pub(super) fn journal_length(&self) -> &AtomicU32 {
+        self.u32_at::<{ offset::JOURNAL_LENGTH }>()
+    }
+
+    pub(super) fn journal_crc(&self) -> &AtomicU32 {
+        self.u32_at::<{ offset::JOURNAL_CRC }>()
+    }
+
+    pub(super) fn writer(&self) -> &AtomicU32 {
+        self.u32_at::<{ offset::WRITER }>()
+    }
+
+    fn u64_at<const AT: usize>(&self) -> &AtomicU64 {
+        const { assert!(AT.is_multiple_of(8) && AT + 8 <= HEADER_BYTES) };
+        // SAFETY: the mapping is HEADER_BYTES long, writable, page aligned and lives as long as
+        // `self`; AT is inside it and aligned, as checked while compiling. Every access of ours to
+        // this place is atomic and of this size; other processes keep to that or harm only values.
+        unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().add(AT).cast()) }
+    }
+
+    fn u32_at<const AT: usize>(&self) -> &AtomicU32 {
+        const { assert!(AT.is_multiple_of(4) && AT + 4 <= HEADER_BYTES) };
+        // SAFETY: as in `u64_at`.
+        unsafe { AtomicU32::from_ptr(self.map.as_mut_ptr().add(AT).cast()) }
+    }
+}
+
+/// A whole file mapped for reading.
+#[derive(Debug)]
+pub(super) struct ReadOnly {
+    map: Mmap,
+}
+
+impl ReadOnly {
+    /// Maps `length` bytes of `file`, which must be that long.
+    pub(super) fn new(file: &File, length: NonZeroUsize) -> io::Result<ReadOnly> {
+        // SAFETY: no reference to the bytes is handed out, only their address.
+        let map = unsafe { MmapOptions::new().len(length.get()).map(file)? };
+        Ok(ReadOnly { map })
+    }
+
+    pub(super) fn as_ptr(&self) -> *const u8 {
+        self.map.as_ptr()
+    }
+}
+
+/// Anonymous memory shared with the children this process forks, as words.
+#[derive(Debug)]
+pub(super) struct Anonymous {
+    start: NonNull<c_void>,
+    words: NonZeroUsize,
+}
+
+// SAFETY: the pages belong to this value alone and are reached through atomics only.
+unsafe impl Send for Anonymous {}
+// SAFETY: as above.
+unsafe impl Sync for Anonymous {}
+
+impl Anonymous {
+    /// `words` words of eight zero bytes.
+    pub(super) fn new(words: NonZeroUsize) -> io::Result<Anonymous> {
+        let bytes = words.checked_mul(const { NonZeroUsize::new(8).unwrap() });
+        let bytes = bytes.ok_or(io::ErrorKind::OutOfMemory)?;
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing of ours.
+        let start = unsafe { mmap_anonymous(None, bytes, access, MapFlags::MAP_SHARED)? };
+        Ok(Anonymous { start, words })
+    }
+
+    pub(super) fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the mapping is `words` words long, aligned to a page, zeroed at first, and lives
+        // as long as `self`; atomics may be shared with other threads and processes.
+        unsafe { std::slice::from_raw_parts(self.start.as_ptr().cast(), self.words.get()) }
+    }
+}
+
+impl Drop for Anonymous {
+    fn drop(&mut self) {
+        // SAFETY: exactly the mapping made in `new`; `words` borrows `self`, so nothing of it is
+        // in use. Pointers given out as raw ones are their holder's to keep within our lifetime.
+        let _ = unsafe { munmap(self.start, self.words.get() * 8) };
+    }
+}

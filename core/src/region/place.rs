@@ -1,0 +1,70 @@
+//! Opening and creating the files of a region: private, ours, never half made.
+
+use crate::error::{Error, ErrorKind, Result};
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK, O_TMPFILE};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Stat, fchmod, fstat, linkat};
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+/// Opens the file `path` if it exists and looks at it.
+///
+/// # Errors
+/// [`ErrorKind::Io`] when it is not a plain file of this user with one name.
+pub(super) fn open(path: &Path, writable: bool) -> Result<Option<(File, Stat)>> {
+    let opened = OpenOptions::new()
+        .read(true)
+        .write(writable)
+        // Non-blocking, or a FIFO in the file's place would hold us up.
+        .custom_flags(O_NOFOLLOW | O_NONBLOCK)
+        .open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Error::io("open", path, error)),
+    };
+    let found = status(&file, path)?;
+    if !FileType::from_raw_mode(found.st_mode).is_file()
+        || found.st_uid != nix::unistd::geteuid().as_raw()
+        || found.st_nlink > 1
+    {
+        return Err(Error::new(
+            ErrorKind::Io,
+            format!("{} is not a plain file of yours with one name: remove it", path.display()),
+        ));
+    }
+    // A script that created it went by its umask; what is shared here is nobody else's.
+    if found.st_mode & 0o077 != 0 {
+        fchmod(&file, Mode::RUSR | Mode::WUSR)
+            .map_err(|error| Error::io("make private", path, error.into()))?;
+    }
+    Ok(Some((file, found)))
+}
+
+pub(super) fn status(file: &File, path: &Path) -> Result<Stat> {
+    fstat(file).map_err(|error| Error::io("look at", path, error.into()))
+}
+
+/// A new file without a name in the folder of `path`: gone with its last descriptor.
+pub(super) fn nameless(path: &Path) -> Result<File> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(O_TMPFILE)
+        .open(folder)
+        .map_err(|error| Error::io("create", path, error))
+}
+
+/// Gives a nameless file the name `path`; false when that name is taken.
+pub(super) fn name(file: &File, path: &Path) -> Result<bool> {
+    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+    match linkat(CWD, nameless.as_str(), CWD, path, AtFlags::SYMLINK_FOLLOW) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::EXIST) => Ok(false),
+        Err(error) => Err(Error::io("create", path, error.into())),
+    }
+}

@@ -1,0 +1,147 @@
+//! The public file of a document: one image at its start, slack after it.
+
+use super::layout::{FRAME_BYTES, IMAGE_BYTES_MAX, Image, decode, encode};
+use super::place;
+use crate::error::{Error, ErrorKind, Result};
+use rustix::fs::{FallocateFlags, Stat, fallocate, ftruncate};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+#[derive(Debug)]
+pub(super) struct Public {
+    pub(super) file: File,
+    pub(super) inode: u64,
+    path: PathBuf,
+    /// So many bytes from the start have memory behind them for certain.
+    allocated: u64,
+}
+
+impl Public {
+    pub(super) fn open(path: &Path) -> Result<Option<Public>> {
+        let opened = place::open(path, true)?;
+        Ok(opened.map(|(file, found)| Public::of(file, &found, path)))
+    }
+
+    /// An empty document of `size` bytes (at least what an empty one takes), sparse. Called under
+    /// the lock; a foreign program may still be first, then its file it is.
+    pub(super) fn create(path: &Path, size: u64) -> Result<Public> {
+        let failed = |error| Error::io("create", path, error);
+        loop {
+            if let Some(public) = Public::open(path)? {
+                return Ok(public);
+            }
+            let file = place::nameless(path)?;
+            let mut image = Vec::new();
+            encode(b"", &mut image);
+            file.set_len(size.max(FRAME_BYTES as u64)).map_err(failed)?;
+            file.write_all_at(&image, 0).map_err(failed)?;
+            if place::name(&file, path)? {
+                let found = place::status(&file, path)?;
+                return Ok(Public::of(file, &found, path));
+            }
+        }
+    }
+
+    fn of(file: File, found: &Stat, path: &Path) -> Public {
+        // Nothing sparse in it: what is there is allocated.
+        let whole = found.st_blocks * 512 >= found.st_size;
+        let allocated = if whole { found.st_size as u64 } else { 0 };
+        Public { file, inode: found.st_ino, path: path.to_owned(), allocated }
+    }
+
+    /// Whether the file is still the one of its name.
+    pub(super) fn is_current(&mut self) -> Result<bool> {
+        let found = place::status(&self.file, &self.path)?;
+        // Someone's `> file` took the memory away again.
+        self.allocated = self.allocated.min(found.st_size as u64);
+        Ok(found.st_nlink > 0)
+    }
+
+    /// Makes the file at least `size` bytes long; memory comes with use.
+    pub(super) fn extend(&self, size: u64) -> Result<()> {
+        let found = place::status(&self.file, &self.path)?;
+        if (found.st_size as u64) < size {
+            ftruncate(&self.file, size)
+                .map_err(|error| Error::io("enlarge", &self.path, error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that an image of `size` bytes will fit: a full memory shows here, before
+    /// anything is changed.
+    pub(super) fn reserve(&mut self, size: usize) -> Result<()> {
+        let size = size as u64;
+        if size <= self.allocated {
+            return Ok(());
+        }
+        let found = place::status(&self.file, &self.path)?;
+        loop {
+            match fallocate(&self.file, FallocateFlags::empty(), 0, size) {
+                Ok(()) => break,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(full(&self.path, size, error.into())),
+            }
+        }
+        if size > found.st_size as u64 {
+            // Slack, so that growing programs that map the file need not map anew each time.
+            let roomy = (size + size / 2).next_multiple_of(4096);
+            self.extend(roomy)?;
+        }
+        self.allocated = size;
+        Ok(())
+    }
+}
+
+fn full(path: &Path, size: u64, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::StorageFull {
+        return Error::new(
+            ErrorKind::Full,
+            format!(
+                "no room for {size} bytes in {}: shared memory is full, remove regions or enlarge it",
+                path.display()
+            ),
+        );
+    }
+    Error::io("enlarge", path, error)
+}
+
+/// Reads the image at `start` of `file` into `buffer` and judges it. [`Image::Longer`] then means
+/// that the file ends too early.
+pub(super) fn read_image(file: &File, start: u64, buffer: &mut Vec<u8>) -> io::Result<Image> {
+    // As large as the last image was, roughly: one system call does as long as sizes stay.
+    buffer.resize(buffer.len().next_multiple_of(512).max(512), 0);
+    loop {
+        let size = read_up_to(file, start, buffer)?;
+        match decode(&buffer[..size]) {
+            Image::Longer(needed) if size == buffer.len() && needed <= IMAGE_BYTES_MAX => {
+                // Nothing is allocated for a length that the file does not have.
+                if file.metadata()?.len() < start + needed as u64 {
+                    return Ok(Image::Longer(needed));
+                }
+                buffer.resize(needed.next_multiple_of(512), 0);
+            }
+            image => {
+                if let Image::Whole(range) | Image::Unchecked(range) = &image {
+                    buffer.truncate((range.end + 4).next_multiple_of(512));
+                }
+                return Ok(image);
+            }
+        }
+    }
+}
+
+/// Reads until `buffer` is full or the file ends.
+fn read_up_to(file: &File, start: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut done = 0;
+    while done < buffer.len() {
+        match file.read_at(&mut buffer[done..], start + done as u64) {
+            Ok(0) => break,
+            Ok(size) => done += size,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}

@@ -1,0 +1,101 @@
+//! Values in documents, one document a task.
+
+use super::document::{Document, SIZE_DEFAULT};
+use crate::error::{Error, ErrorKind, Result};
+use crate::json::Json;
+use crate::key::TaskName;
+use crate::object::Object;
+use crate::objects::{Objects, not_an_object};
+use crate::run::{RunId, SHARED_MEMORY};
+use crate::watch::Watch;
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+/// Values in the documents of a run. A task's document is made when its first value is set.
+///
+/// ```
+/// use otto_core::{Condition, Json, Key, Values, region::DocumentStore, run::{Descendants, Run}};
+/// let run = Run::create(Descendants::Left).unwrap();
+/// let mut documents = DocumentStore::open(run.id());
+/// let key = Key::parse("build.count").unwrap();
+/// assert_eq!(documents.get(&key).unwrap(), None);
+/// documents.set(&key, &Json::number(41), Condition::Always).unwrap();
+/// assert_eq!(documents.increment(&key, 1).unwrap(), 42);
+/// ```
+#[derive(Debug)]
+pub struct DocumentStore {
+    run: RunId,
+    documents: HashMap<TaskName, Document>,
+}
+
+impl DocumentStore {
+    /// The documents of `run`; nothing is opened or made yet.
+    #[must_use]
+    pub fn open(run: RunId) -> DocumentStore {
+        DocumentStore { run, documents: HashMap::new() }
+    }
+
+    /// Calls `look` with the text of `task`'s document, empty when there is none.
+    fn look<R>(&mut self, task: &TaskName, look: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
+        if !self.documents.contains_key(task) {
+            match Document::open(self.run, task) {
+                Ok(document) => drop(self.documents.insert(task.clone(), document)),
+                Err(error) if error.kind() == ErrorKind::NotFound => return look(b""),
+                Err(error) => return Err(error),
+            }
+        }
+        let path = self.run.document_path(task);
+        let Some(document) = self.documents.get_mut(task) else { return look(b"") };
+        match document.snapshot() {
+            Ok(json) => look(json).map_err(|error| not_an_object(&path, &error)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.documents.remove(task);
+                look(b"")
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Objects for DocumentStore {
+    fn tasks(&mut self) -> Result<Vec<TaskName>> {
+        let folder = Path::new(SHARED_MEMORY);
+        let prefix = format!("otto-{}-", self.run);
+        let entries = fs::read_dir(folder).map_err(|error| Error::io("list", folder, error))?;
+        let names = entries.flatten().filter_map(|entry| {
+            let name = entry.file_name();
+            TaskName::parse(name.to_str()?.strip_prefix(&prefix)?).ok()
+        });
+        Ok(names.collect())
+    }
+
+    fn find(&mut self, task: &TaskName, name: &str) -> Result<Option<Json>> {
+        self.look(task, |bytes| Object::find(bytes, name))
+    }
+
+    fn read(&mut self, task: &TaskName) -> Result<Object> {
+        self.look(task, Object::parse)
+    }
+
+    fn update<R>(
+        &mut self,
+        task: &TaskName,
+        change: impl FnOnce(&mut Object) -> Result<R>,
+    ) -> Result<R> {
+        if !self.documents.get_mut(task).is_some_and(Document::is_there) {
+            let document = Document::create(self.run, task, SIZE_DEFAULT)?;
+            self.documents.insert(task.clone(), document);
+        }
+        match self.documents.get_mut(task) {
+            Some(document) => document.update(change),
+            None => Err(Error::not_found(task.as_str())),
+        }
+    }
+
+    fn watch(&mut self, task: &TaskName, watch: &Watch) {
+        if !watch.file(&self.run.document_path(task)) {
+            watch.arrivals(Path::new(SHARED_MEMORY));
+        }
+    }
+}
