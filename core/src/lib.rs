@@ -5,6 +5,7 @@
 //!
 //! # Layout
 //! - [`Key`], [`TaskName`], [`Pattern`], [`Json`], [`Object`], [`Values`]: the vocabulary.
+//! - [`Via`], [`open()`]: which transport carries it here.
 //! - [`fifo`]: streams between running processes: FIFOs, pipes, copying.
 //! - [`files`]: values in task output files.
 //! - [`region`]: documents and datasets in shared memory, anonymous memory.
@@ -25,6 +26,7 @@ pub mod region;
 pub mod run;
 pub mod socket;
 mod values;
+mod via;
 mod watch;
 
 pub use error::{Error, ErrorKind, Result};
@@ -32,3 +34,4 @@ pub use json::Json;
 pub use key::{Key, NO_TASK, Pattern, TaskName};
 pub use object::Object;
 pub use values::{Condition, TICK, Tick, Values, incremented};
+pub use via::{Via, open};

@@ -2,11 +2,13 @@
 
 mod directory;
 mod environment;
+mod installation;
 mod ownership;
 mod processes;
 mod remains;
 
 pub use environment::{Environment, variable};
+pub use installation::Installation;
 pub use ownership::{Descendants, Run};
 pub use processes::{Process, processes_of};
 pub use remains::clean_dead_runs;
