@@ -10,11 +10,13 @@
 //! - [`files`]: values in task output files.
 //! - [`region`]: documents and datasets in shared memory, anonymous memory.
 //! - [`run`]: a run's number, folders, environment, ownership, and what dead runs leave.
+//! - [`interrupt`]: how Ctrl-C reaches a call that blocks.
 //! - [`socket`]: values, events and waiting behind one path; [`progress`]: what tasks report.
 
 mod error;
 pub mod fifo;
 pub mod files;
+pub mod interrupt;
 mod json;
 mod key;
 pub mod limits;

@@ -4,6 +4,7 @@
 //! when its holder dies.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::interrupt;
 use crate::limits::LOCK_WAIT_SECONDS;
 use std::fs::{File, TryLockError};
 use std::path::Path;
@@ -12,6 +13,8 @@ use std::{process, thread};
 
 /// Tries that only give way to others, before the first sleep.
 const YIELDS: u32 = 8;
+/// Tries between two questions whether to go on: well below 50 ms together.
+const TRIES_PER_CHECK: u32 = 16;
 const SLEEP_MIN: Duration = Duration::from_micros(20);
 const SLEEP_MAX: Duration = Duration::from_millis(1);
 
@@ -24,7 +27,8 @@ pub(crate) struct Exclusive<'a> {
 /// Locks `file`, which stands for `path`; `holder` says who has it when that takes too long.
 ///
 /// # Errors
-/// [`ErrorKind::TimedOut`] after [`LOCK_WAIT_SECONDS`], naming the holder.
+/// [`ErrorKind::TimedOut`] after [`LOCK_WAIT_SECONDS`], naming the holder; what an installed
+/// [`interrupt`] check returned.
 pub(crate) fn exclusive<'a>(
     file: &'a File,
     path: &Path,
@@ -37,7 +41,7 @@ pub(crate) fn exclusive<'a>(
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
             Err(TryLockError::WouldBlock) => {}
         }
-        if !waiting.get_or_insert_with(Waiting::new).once() {
+        if !waiting.get_or_insert_with(Waiting::new).once()? {
             return Err(taken(path, holder()));
         }
     }
@@ -72,15 +76,18 @@ impl Waiting {
     }
 
     /// Pauses; false when it has been long enough.
-    fn once(&mut self) -> bool {
+    fn once(&mut self) -> Result<bool> {
         self.tries += 1;
         if self.tries <= YIELDS {
             thread::yield_now();
-            return true;
+            return Ok(true);
         }
         thread::sleep(self.sleep);
         self.sleep = (self.sleep * 2).min(SLEEP_MAX);
-        Instant::now() < self.deadline
+        if self.tries.is_multiple_of(TRIES_PER_CHECK) {
+            interrupt::check()?;
+        }
+        Ok(Instant::now() < self.deadline)
     }
 }
 

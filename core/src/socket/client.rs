@@ -5,6 +5,7 @@ use super::binary::{self, LENGTH_BYTES, status};
 use super::command::Request;
 use super::subscription::Subscription;
 use crate::error::{Error, ErrorKind, Result};
+use crate::interrupt;
 use crate::json::Json;
 use crate::key::{Key, Pattern};
 use crate::limits::FRAME_BYTES_MAX;
@@ -34,6 +35,8 @@ pub struct Client {
     unread: (usize, usize),
     /// Replies that have not been read.
     outstanding: usize,
+    /// Longest wait for a reply that should come at once.
+    reply_limit: Option<Duration>,
     /// Whether looking before sleeping can help: not with a single core.
     spin: bool,
 }
@@ -60,8 +63,22 @@ impl Client {
             input: Vec::new(),
             unread: (0, 0),
             outstanding: 0,
+            reply_limit: None,
             spin: cores > 1,
         })
+    }
+
+    /// Gives up on a reply that takes longer than `limit` (waits have their own deadlines). The
+    /// call then fails with [`ErrorKind::TimedOut`], and the next one starts on a fresh connection.
+    pub fn set_reply_limit(&mut self, limit: Option<Duration>) {
+        self.reply_limit = limit;
+    }
+
+    /// Whether the server still holds this connection, idle now. Costs one system call.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+        matches!(recv(&self.stream, &mut [0; 1], flags), Err(rustix::io::Errno::AGAIN))
     }
 
     /// Asks whether the server is there.
@@ -110,8 +127,9 @@ impl Client {
                 binary::encode_request(&Request::Get { key: key.as_str() }, &mut self.out);
             }
             self.send_out(keys.len())?;
+            let deadline = self.reply_deadline();
             for key in keys {
-                let reply = self.receive(None, &mut || Ok(()))?;
+                let reply = self.receive(deadline, &mut interrupt::check)?;
                 values.push(match reply.status {
                     status::NOT_FOUND => None,
                     _ => Some(reply.of(key.as_str()).json()?),
@@ -130,8 +148,13 @@ impl Client {
         Ok(Subscription::new(self))
     }
 
+    fn reply_deadline(&self) -> Option<Instant> {
+        self.reply_limit.and_then(|limit| Instant::now().checked_add(limit))
+    }
+
     fn call<'c>(&'c mut self, request: &Request<'_>) -> Result<Answer<'c>> {
-        self.call_until(request, None, &mut || Ok(()))
+        let deadline = self.reply_deadline();
+        self.call_until(request, deadline, &mut interrupt::check)
     }
 
     fn call_until<'c>(
@@ -161,10 +184,19 @@ impl Client {
     /// Sends what has been encoded, which asks for `replies`.
     fn send_out(&mut self, replies: usize) -> Result<()> {
         self.outstanding = replies;
+        let deadline = self.reply_deadline();
         let mut rest = &self.out[..];
         while !rest.is_empty() {
-            match send(&self.stream, rest, SendFlags::NOSIGNAL) {
+            match send(&self.stream, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
                 Ok(sent) => rest = &rest[sent..],
+                // More than the socket holds: the server has to read some first.
+                Err(rustix::io::Errno::AGAIN) => {
+                    interrupt::check()?;
+                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                        return Err(Error::new(ErrorKind::TimedOut, "timeout"));
+                    }
+                    self.sleep_until_ready(PollFlags::OUT, TICK)?;
+                }
                 Err(rustix::io::Errno::INTR) => {}
                 // A server that closed the connection may have said why.
                 Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => break,
@@ -261,13 +293,16 @@ impl Client {
             if left.is_zero() {
                 return Err(Error::new(ErrorKind::TimedOut, "timeout"));
             }
-            let left = left.min(TICK);
-            let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(left.subsec_nanos()).max(1) };
-            let mut ready = [PollFd::new(&self.stream, PollFlags::IN)];
-            match poll(&mut ready, Some(&timeout)) {
-                Ok(_) | Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(self.lost(&error.into())),
-            }
+            self.sleep_until_ready(PollFlags::IN, left.min(TICK))?;
+        }
+    }
+
+    /// Sleeps until the socket is ready, or for `slice` (at most [`TICK`]).
+    fn sleep_until_ready(&self, wanted: PollFlags, slice: Duration) -> Result<()> {
+        let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(slice.subsec_nanos()).max(1) };
+        match poll(&mut [PollFd::new(&self.stream, wanted)], Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(self.lost(&error.into())),
         }
     }
 
