@@ -38,3 +38,5 @@ pub const PIPE_BYTES: i32 = 1 << 20;
 pub const RELAY_BUFFER_BYTES: usize = 1 << 20;
 /// Longest wait for a lock whose holder makes no progress, in seconds.
 pub const LOCK_WAIT_SECONDS: u64 = 10;
+/// Longest description of a dataset, in bytes of JSON.
+pub const DATASET_ABOUT_BYTES_MAX: usize = 64 << 10;

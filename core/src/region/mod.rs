@@ -6,7 +6,9 @@
 //! file is mapped.
 
 mod control;
+mod dataset;
 mod document;
+mod footer;
 mod layout;
 mod map;
 mod place;
@@ -14,6 +16,7 @@ mod public;
 mod shared;
 mod store;
 
+pub use dataset::{Dataset, DatasetInfo};
 pub use document::{Document, SIZE_DEFAULT};
 pub use shared::SharedMemory;
 pub use store::DocumentStore;
