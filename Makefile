@@ -1,0 +1,157 @@
+# The Otto IPC toolkit. `make help` lists the targets; `make demo` and `make test`
+# set up everything they need.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+# rustup's programs, also where the login shell has not put them on PATH yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+PYTHON ?= $(firstword $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p; done) python3)
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+PROGRAMS := otto-serve otto-run
+HELPERS := $(filter-out $(PROGRAMS),$(patsubst bins/tools/src/bin/%.rs,%,$(wildcard bins/tools/src/bin/otto-*.rs)))
+
+STAGE := target/otto
+STAMPS := target/stamps
+VENV := .venv
+# The staged programs and Python's own, before everything else on PATH.
+TEST_ENV = OTTO_PREFIX="$(CURDIR)/$(STAGE)" PATH="$(CURDIR)/$(STAGE)/bin:$(CURDIR)/$(VENV)/bin:$$PATH" \
+	PYTHONPATH="$(CURDIR)/$(STAGE)/lib/otto/python" PYTHONDONTWRITEBYTECODE=1
+
+MANIFESTS := Cargo.toml Cargo.lock .cargo/config.toml $(wildcard */Cargo.toml bins/*/Cargo.toml)
+sources = $(shell find $(1) -type f ! -path '*/__pycache__/*')
+CORE := $(MANIFESTS) $(call sources,core/src)
+BINS := $(call sources,bins)
+MODULE := $(call sources,sdk-python/src sdk-python/python) sdk-python/pyproject.toml sdk-python/README.md
+
+step = @printf '\n== %s\n' "$(1)"
+
+.PHONY: build test lint demo install wheel bench doc soak clean help \
+	stage rust-test python-test bash-test e2e-test
+
+build: stage $(STAMPS)/pages ## build everything and lay it out in target/otto
+	@echo "built: $(CURDIR)/$(STAGE)/bin"
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-16s%s\n", $$1, $$2 }'
+
+# --- what is built ---------------------------------------------------------
+
+$(STAMPS):
+	@mkdir -p $@
+
+$(STAMPS)/tools: scripts/need.sh | $(STAMPS)
+	@scripts/need.sh "$(PYTHON)" cargo cc "$(PYTHON)" venv
+	@touch $@
+
+$(STAMPS)/target: scripts/helper-target.sh | $(STAMPS)
+	@scripts/helper-target.sh >$@
+
+$(VENV)/.installed: sdk-python/requirements-dev.txt $(STAMPS)/tools
+	$(call step,Python tools into $(VENV))
+	"$(PYTHON)" -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r sdk-python/requirements-dev.txt
+	@touch $@
+
+# Helpers: start-up time counts, so static and small. Server and runner: speed.
+$(STAMPS)/helpers: $(CORE) $(BINS) $(STAMPS)/tools $(STAMPS)/target
+	$(call step,helpers ($$(<$(STAMPS)/target)))
+	cargo build --locked --profile tiny --target "$$(<$(STAMPS)/target)" -p otto-tools $(HELPERS:%=--bin %)
+	@for program in $(HELPERS); do \
+		install -D -m 755 "target/$$(<$(STAMPS)/target)/tiny/$$program" "$(STAGE)/bin/$$program"; done
+	@touch $@
+
+$(STAMPS)/programs: $(CORE) $(BINS) $(STAMPS)/tools
+	$(call step,server and runner)
+	cargo build --locked --release -p otto-tools -p otto-runner $(PROGRAMS:%=--bin %)
+	@for program in $(PROGRAMS); do install -D -m 755 "target/release/$$program" "$(STAGE)/bin/$$program"; done
+	@touch $@
+
+$(STAMPS)/wheel: $(CORE) $(MODULE) $(VENV)/.installed | $(STAMPS)
+	$(call step,Python module)
+	@rm -rf target/wheel
+	$(VENV)/bin/maturin build --locked --release --quiet -m sdk-python/Cargo.toml -o target/wheel
+	@scripts/unpack-module.sh $(VENV)/bin/python target/wheel/*.whl $(STAGE)/lib/otto/python
+	@touch $@
+
+$(STAGE)/share/otto/otto.sh: sdk-bash/otto.sh
+	@install -D -m 644 $< $@
+
+# Man pages and completions, from the definitions the programs parse with.
+$(STAMPS)/pages: $(CORE) $(BINS) $(STAMPS)/tools
+	$(call step,man pages and completions)
+	cargo run --locked --quiet -p otto-pages -- $(STAGE)/share
+	@touch $@
+
+stage: $(STAMPS)/helpers $(STAMPS)/programs $(STAMPS)/wheel $(STAGE)/share/otto/otto.sh
+
+install: build ## install into PREFIX (/usr/local)
+	scripts/install-tree.sh $(STAGE) "$(DESTDIR)$(PREFIX)"
+	@echo "installed: $(DESTDIR)$(PREFIX)/bin"
+
+wheel: $(STAMPS)/wheel ## dist/*.whl, for pip install
+	@mkdir -p dist && rm -f dist/*.whl && cp target/wheel/*.whl dist/
+	@ls dist/*.whl
+
+doc: $(STAMPS)/pages ## API documentation, man pages
+	$(call step,API documentation)
+	cargo doc --locked --no-deps -p otto-core
+	@echo "API: target/doc/otto_core/index.html   man pages: $(STAGE)/share/man/man1"
+
+# --- what is run -----------------------------------------------------------
+
+demo: stage ## set up everything and run the main job on this machine's own files
+	@$(TEST_ENV) examples/demo/run
+
+test: rust-test python-test bash-test e2e-test ## set up everything and run every test
+	@printf '\nall tests passed\n'
+
+soak: ## the fault tests at their full counts (long)
+	@OTTO_SOAK=1 $(MAKE) test
+
+$(STAMPS)/test-tools: scripts/need.sh $(STAMPS)/tools
+	@scripts/need.sh "$(PYTHON)" nc jq bats setpriv
+	@touch $@
+
+rust-test: $(STAMPS)/tools
+	$(call step,Rust tests)
+	cargo test --locked --workspace --exclude otto-e2e
+
+python-test: stage $(VENV)/.installed
+	$(call step,Python tests)
+	cd sdk-python && $(TEST_ENV) python -m pytest -p no:cacheprovider
+
+bash-test: stage $(STAMPS)/test-tools
+	$(call step,bash tests)
+	$(TEST_ENV) bats sdk-bash/tests
+
+e2e-test: build $(STAMPS)/test-tools
+	$(call step,end to end)
+	$(TEST_ENV) cargo test --locked -p otto-e2e
+
+lint: $(VENV)/.installed $(STAMPS)/wheel ## formatting and static checks of every language
+	@scripts/need.sh "$(PYTHON)" shellcheck
+	@cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
+	$(call step,Rust)
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	$(call step,shell)
+	shellcheck sdk-bash/otto.sh .ci/run scripts/*.sh $$(git ls-files 'examples/*.sh' examples/demo/run 'tests/*.sh')
+	$(call step,Python)
+	$(VENV)/bin/ruff check sdk-python examples tests benches
+	$(VENV)/bin/ruff format --check sdk-python examples tests benches
+	cd sdk-python && $(TEST_ENV) python -m mypy.stubtest otto
+
+bench: stage $(VENV)/.installed ## our figures beside the peers', interleaved in one run
+	@scripts/need.sh "$(PYTHON)" nc redis-server redis-benchmark
+	@$(TEST_ENV) benches/run
+
+clean: ## remove everything that was built
+	rm -rf target dist $(VENV)

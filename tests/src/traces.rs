@@ -1,0 +1,48 @@
+//! What a run leaves on the machine outside its own folders.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// Everything in `/dev/shm`, `/tmp` and the per-user folders that carries the run's ID.
+#[must_use]
+pub fn traces_of(run: &str) -> Vec<PathBuf> {
+    let mark = format!("otto-{run}");
+    let of_run = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.find(&mark).is_some_and(|at| {
+            !name[at + mark.len()..].starts_with(|next: char| next.is_ascii_digit())
+        })
+    };
+    let mut found: Vec<PathBuf> = list("/dev/shm").into_iter().filter(of_run).collect();
+    for path in list("/tmp") {
+        if of_run(&path) {
+            found.push(path);
+        } else if path.to_string_lossy().starts_with("/tmp/otto-") {
+            found.extend(list(&path).into_iter().filter(|path| path.ends_with(run)));
+        }
+    }
+    found
+}
+
+/// Those of `paths`, and of what is in them, that group or others may use.
+#[must_use]
+pub fn readable_by_others(paths: &[PathBuf]) -> Vec<PathBuf> {
+    let mut open = Vec::new();
+    for path in paths {
+        let Ok(found) = fs::symlink_metadata(path) else { continue };
+        if !found.is_symlink() && found.permissions().mode() & 0o077 != 0 {
+            open.push(path.clone());
+        }
+        if found.is_dir() {
+            open.extend(readable_by_others(&list(path)));
+        }
+    }
+    open
+}
+
+fn list(folder: impl AsRef<Path>) -> Vec<PathBuf> {
+    // Somebody else's folder is nothing of ours.
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    entries.filter_map(|entry| Some(entry.ok()?.path())).collect()
+}
