@@ -4,6 +4,7 @@
 //!   that meet by name.
 //! - [`pipe()`]: a stream's two ends, for whoever starts both sides.
 //! - [`copy`]: bytes from one descriptor to another without passing through memory of ours.
+//! - [`Relay`]: what stands between several producers or consumers of one stream.
 //!
 //! End of stream is the kernel's: a reader sees it when the last writer has closed. So whoever
 //! keeps a stream open while nobody writes holds a *writing* end only. Were it a reading one too,
@@ -12,7 +13,9 @@
 mod copy;
 mod named;
 mod pipe;
+mod relay;
 
 pub use copy::{Copied, copy};
 pub use named::{create, open_read, open_write, path};
 pub use pipe::{Pipe, enlarge, pipe};
+pub use relay::{Event, Relay, SinkId, SourceId};
