@@ -1,1 +1,8 @@
-//! Edge of every program.
+//! What the programs share: their command lines as data, and the edge where each begins and ends.
+
+pub mod cli;
+mod edge;
+mod value;
+
+pub use edge::{Done, print, run};
+pub use value::{read_value, spelled_after_dashes};

@@ -143,16 +143,7 @@ impl Dataset {
     /// # Errors
     /// When shared memory can't be listed.
     pub fn list(run: RunId) -> Result<Vec<TaskName>> {
-        let folder = Path::new(SHARED_MEMORY);
-        let prefix = format!("otto-{run}.ds-");
-        let entries = fs::read_dir(folder).map_err(|error| Error::io("list", folder, error))?;
-        let names = entries.flatten().filter_map(|entry| {
-            let name = entry.file_name();
-            TaskName::parse(name.to_str()?.strip_prefix(&prefix)?).ok()
-        });
-        let mut names: Vec<TaskName> = names.collect();
-        names.sort_unstable();
-        Ok(names)
+        place::names(&format!("otto-{run}.ds-"))
     }
 
     /// Removes the name; the memory is freed when the last reader lets go of it.

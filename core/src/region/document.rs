@@ -7,6 +7,7 @@
 
 use super::control::Control;
 use super::layout::{Image, encode, offset};
+use super::place;
 use super::public::{Public, read_image};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json;
@@ -99,6 +100,14 @@ impl Document {
             None => Control::create(&control_path)?,
         };
         Ok(Document { public_path, control_path, control, public, image: Vec::new() })
+    }
+
+    /// The tasks of `run` that have a document, sorted.
+    ///
+    /// # Errors
+    /// When shared memory can't be listed.
+    pub fn list(run: RunId) -> Result<Vec<TaskName>> {
+        place::names(&format!("otto-{run}-"))
     }
 
     /// The JSON text; no bytes when nothing has been written yet.

@@ -1,9 +1,11 @@
 //! Opening and creating the files of a region: private, ours, never half made.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::key::TaskName;
+use crate::run::SHARED_MEMORY;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK, O_TMPFILE};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Stat, fchmod, fstat, linkat};
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -67,4 +69,16 @@ pub(super) fn name(file: &File, path: &Path) -> Result<bool> {
         Err(rustix::io::Errno::EXIST) => Ok(false),
         Err(error) => Err(Error::io("create", path, error.into())),
     }
+}
+
+/// The names behind `prefix` in shared memory that are task names, sorted.
+pub(super) fn names(prefix: &str) -> Result<Vec<TaskName>> {
+    let folder = Path::new(SHARED_MEMORY);
+    let entries = fs::read_dir(folder).map_err(|error| Error::io("list", folder, error))?;
+    let names = entries.flatten().filter_map(|entry| {
+        TaskName::parse(entry.file_name().to_str()?.strip_prefix(prefix)?).ok()
+    });
+    let mut names: Vec<TaskName> = names.collect();
+    names.sort_unstable();
+    Ok(names)
 }

@@ -9,7 +9,6 @@ use crate::objects::{Objects, not_an_object};
 use crate::run::{RunId, SHARED_MEMORY};
 use crate::watch::Watch;
 use std::collections::HashMap;
-use std::fs;
 use std::path::Path;
 
 /// Values in the documents of a run. A task's document is made when its first value is set.
@@ -60,14 +59,7 @@ impl DocumentStore {
 
 impl Objects for DocumentStore {
     fn tasks(&mut self) -> Result<Vec<TaskName>> {
-        let folder = Path::new(SHARED_MEMORY);
-        let prefix = format!("otto-{}-", self.run);
-        let entries = fs::read_dir(folder).map_err(|error| Error::io("list", folder, error))?;
-        let names = entries.flatten().filter_map(|entry| {
-            let name = entry.file_name();
-            TaskName::parse(name.to_str()?.strip_prefix(&prefix)?).ok()
-        });
-        Ok(names.collect())
+        Document::list(self.run)
     }
 
     fn find(&mut self, task: &TaskName, name: &str) -> Result<Option<Json>> {

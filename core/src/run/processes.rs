@@ -21,6 +21,14 @@ impl Process {
         Some(Process { id, descriptor: pidfd_open(pid, PidfdFlags::empty()).ok()? })
     }
 
+    /// Sends any signal by its number; nothing happens when the process is gone, or there is no
+    /// such signal.
+    pub fn signal(&self, number: i32) {
+        if let Some(signal) = Signal::from_named_raw(number) {
+            let _ = pidfd_send_signal(&self.descriptor, signal);
+        }
+    }
+
     /// Asks the process to end (SIGTERM); nothing happens when it is gone already.
     pub fn terminate(&self) {
         let _ = pidfd_send_signal(&self.descriptor, Signal::TERM);

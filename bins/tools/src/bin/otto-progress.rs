@@ -1,0 +1,45 @@
+//! Reports progress.
+
+use clap::ArgMatches;
+use otto_core::progress::Record;
+use otto_core::run::Environment;
+use otto_core::socket::Client;
+use otto_core::{Error, ErrorKind};
+use otto_tools::Done;
+use otto_tools::cli::{self, text};
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    otto_tools::run(cli::progress::command(), progress)
+}
+
+fn progress(arguments: &ArgMatches) -> Done {
+    let environment = Environment::from_process();
+    let total = text(arguments, "TOTAL");
+    let record = Record {
+        task: environment.task_name.clone().unwrap_or_default(),
+        id: text(arguments, "id").into(),
+        current: count("CURRENT", text(arguments, "CURRENT"))?,
+        total: if total == "-" { None } else { Some(count("TOTAL", total)?) },
+        message: text(arguments, "MESSAGE").into(),
+    };
+    match &environment.socket {
+        Some(socket) => Client::connect(socket)?.progress(&record)?,
+        None => {
+            // Told to nobody else; and where nobody listens here either, that is no failure.
+            let _ = writeln!(std::io::stderr(), "{}", record.line(None));
+        }
+    }
+    Ok(0)
+}
+
+fn count(name: &str, text: &str) -> otto_core::Result<f64> {
+    match text.parse::<f64>() {
+        Ok(count) if count.is_finite() && count >= 0.0 => Ok(count),
+        _ => Err(Error::new(
+            ErrorKind::Usage,
+            format!("{name} must be a number, 0 or more, not {text:?}"),
+        )),
+    }
+}

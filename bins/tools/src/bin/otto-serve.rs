@@ -1,0 +1,170 @@
+//! Gives a command, or a shell, a run of its own.
+
+use clap::ArgMatches;
+use otto_core::progress::{Estimate, Record};
+use otto_core::run::{Descendants, Installation, Run, clean_dead_runs, variable};
+use otto_core::socket::{Options, Server};
+use otto_core::{Error, ErrorKind};
+use otto_tools::cli::{self, given, number};
+use otto_tools::{Done, print};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
+
+fn main() -> ExitCode {
+    otto_tools::run(cli::serve::command(), serve)
+}
+
+fn serve(arguments: &ArgMatches) -> Done {
+    let words: Vec<&String> = arguments.get_many("COMMAND").into_iter().flatten().collect();
+    let ready: Option<u32> = match given(arguments, "ready-fd") {
+        Some(text) => Some(number("--ready-fd", text)?),
+        None => None,
+    };
+    // Caught from the start: whatever ends this program, what it made is removed.
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
+    // Whoever can't clean up after others can still serve.
+    let _ = clean_dead_runs();
+    let run = Run::create(Descendants::Left)?;
+    let socket = match given(arguments, "socket") {
+        Some(path) => {
+            std::path::absolute(path).map_err(|error| Error::io("use", Path::new(path), error))?
+        }
+        None => run.socket_path(),
+    };
+    let mut display = Display::default();
+    let options = Options {
+        on_progress: Some(Box::new(move |record| display.show(&record))),
+        ..Options::default()
+    };
+    let server = Server::bind(&socket, options)?.spawn();
+    run.link_socket();
+    let installation = Installation::of_this_program();
+    if words.is_empty() {
+        print_exports(&run, &socket, &installation)?;
+        announce(ready)?;
+        signals.forever().next();
+        server.stop()?;
+        return Ok(0);
+    }
+    announce(ready)?;
+    let status = run_command(&words, &run, &socket, &installation, signals)?;
+    server.stop()?;
+    Ok(status)
+}
+
+/// Prints what `eval` takes, then lets go of standard output, on which `$(...)` waits.
+fn print_exports(run: &Run, socket: &Path, installation: &Installation) -> anyhow::Result<()> {
+    let mut variables: Vec<(&str, PathBuf)> = vec![
+        (variable::RUN_ID, run.id().to_string().into()),
+        (variable::RUN_DIR, run.dir().into()),
+        (variable::SOCKET, socket.into()),
+    ];
+    variables.extend(installation.otto_sh.clone().map(|path| (variable::OTTO_SH, path)));
+    let mut out = String::new();
+    for (name, value) in variables {
+        let value = value.to_str().ok_or_else(|| {
+            Error::new(
+                ErrorKind::Usage,
+                format!("{} is not UTF-8: choose another path", value.display()),
+            )
+        })?;
+        out.push_str(&format!("export {name}='{}'\n", value.replace('\'', "'\\''")));
+    }
+    print(out.as_bytes())?;
+    let nowhere = File::options().write(true).open("/dev/null")?;
+    rustix::stdio::dup2_stdout(&nowhere)?;
+    Ok(())
+}
+
+/// Tells whoever started this program that clients can connect.
+fn announce(descriptor: Option<u32>) -> otto_core::Result<()> {
+    let Some(descriptor) = descriptor else { return Ok(()) };
+    let path = PathBuf::from(format!("/proc/self/fd/{descriptor}"));
+    let told = File::options().append(true).open(&path).and_then(|mut file| file.write_all(b"\n"));
+    told.map_err(|error| Error::io("tell readiness on", &path, error))
+}
+
+/// Runs the command in this program's place at the terminal, and passes on how it ended.
+fn run_command(
+    words: &[&String],
+    run: &Run,
+    socket: &Path,
+    installation: &Installation,
+    mut signals: Signals,
+) -> Done {
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]);
+    for name in [variable::TASK_NAME, variable::TASK, variable::TASK_DIR] {
+        command.env_remove(name);
+    }
+    command.env(variable::RUN_ID, run.id().to_string());
+    command.env(variable::RUN_DIR, run.dir()).env(variable::SOCKET, socket);
+    command.env("PATH", installation.path(std::env::var_os("PATH").as_deref()));
+    if let Some(functions) = &installation.otto_sh {
+        command.env(variable::OTTO_SH, functions);
+    }
+    if let Some(path) = installation.python_path(std::env::var_os("PYTHONPATH").as_deref()) {
+        command.env("PYTHONPATH", path);
+    }
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(error) => {
+            // As the shell says it: 127 not found, 126 found but not to be run.
+            let _ = writeln!(std::io::stderr(), "otto-serve: can't run {}: {error}", words[0]);
+            return Ok(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
+        }
+    };
+    let process = otto_core::run::Process::hold(child.id());
+    std::thread::spawn(move || {
+        for signal in signals.forever() {
+            // The terminal sends these two to the command as well.
+            if signal != SIGINT
+                && signal != SIGQUIT
+                && let Some(process) = &process
+            {
+                process.signal(signal);
+            }
+        }
+    });
+    Ok(passed_on(child.wait()?))
+}
+
+fn passed_on(status: ExitStatus) -> u8 {
+    let signal = status.signal().map(|signal| 128 + signal);
+    status.code().or(signal).and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+}
+
+/// Progress as lines on standard error: now and then, and the last one always.
+#[derive(Default)]
+struct Display {
+    bars: HashMap<String, (Estimate, Option<Instant>)>,
+}
+
+/// Shortest time between two lines of a bar.
+const LINE_PAUSE: Duration = Duration::from_secs(1);
+/// Most bars with a pace of their own; beyond, lines come as they come.
+const BARS_MAX: usize = 1000;
+
+impl Display {
+    fn show(&mut self, record: &Record) {
+        let now = Instant::now();
+        if self.bars.len() >= BARS_MAX {
+            self.bars.clear();
+        }
+        let (estimate, shown) = self.bars.entry(record.name()).or_default();
+        estimate.observe(record, now);
+        let due = shown.is_none_or(|shown| now.duration_since(shown) >= LINE_PAUSE);
+        if due || record.is_complete() {
+            *shown = Some(now);
+            // A standard error nobody reads must not end the server.
+            let _ = writeln!(std::io::stderr(), "{}", record.line(Some(estimate)));
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Where every program begins and ends: arguments in, one line of error and an exit status out.
+
+use clap::error::ErrorKind as ClapError;
+use clap::{ArgMatches, Command};
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// What a program's body returns: its exit status.
+pub type Done = anyhow::Result<u8>;
+
+/// Parses the arguments, runs `body`, and turns what comes of it into an exit status: the body's
+/// own, 2 for a bad command line, else the error's. Errors are one line on standard error.
+///
+/// ```
+/// // The whole of a program's `main`:
+/// fn main() -> std::process::ExitCode {
+///     otto_tools::run(otto_tools::cli::list::command(), |_arguments| Ok(0))
+/// }
+/// ```
+#[must_use]
+pub fn run(command: Command, body: impl FnOnce(&ArgMatches) -> Done) -> ExitCode {
+    let name = command.get_name().to_owned();
+    let usage = command.clone().render_usage().to_string();
+    let said = name.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
+        eprintln!("{said}: a bug{place}; please report it");
+        std::process::exit(1);
+    }));
+    let matches = match command.try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return refuse(&name, &usage, &error),
+    };
+    match body(&matches) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => match status_of(&error) {
+            0 => ExitCode::SUCCESS,
+            status => {
+                // Where even this fails nobody is left to tell.
+                let _ = writeln!(io::stderr(), "{name}: {error:#}");
+                ExitCode::from(status)
+            }
+        },
+    }
+}
+
+/// The exit status of an error; 0 when a reader closed its end, which is no error.
+fn status_of(error: &anyhow::Error) -> u8 {
+    if let Some(error) = error.downcast_ref::<io::Error>()
+        && error.kind() == io::ErrorKind::BrokenPipe
+    {
+        return 0;
+    }
+    error.downcast_ref::<otto_core::Error>().map_or(1, otto_core::Error::exit_status)
+}
+
+/// Help and version are asked for; anything else becomes one line.
+fn refuse(name: &str, usage: &str, error: &clap::Error) -> ExitCode {
+    if matches!(error.kind(), ClapError::DisplayHelp | ClapError::DisplayVersion) {
+        let _ = print(error.to_string().as_bytes());
+        return ExitCode::SUCCESS;
+    }
+    let text = error.to_string();
+    let text = text.strip_prefix("error: ").unwrap_or(&text);
+    let words = text
+        .lines()
+        .map(str::trim)
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
+        .filter(|line| !line.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
+    let usage = usage.trim().trim_start_matches("Usage: ").lines().next().unwrap_or(name).trim();
+    let _ = writeln!(io::stderr(), "{name}: {words}; usage: {usage} (see {name} --help)");
+    ExitCode::from(2)
+}
+
+/// Writes to standard output at once.
+///
+/// # Errors
+/// When standard output takes no more; a reader that has gone ends the program quietly.
+pub fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()?;
+    Ok(())
+}
