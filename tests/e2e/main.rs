@@ -1,11 +1,15 @@
 //! The toolkit end to end: staged programs, real processes, sockets, signals.
 #![allow(missing_docs, reason = "tests are named by what they show")]
 
+mod docs;
+mod examples;
 mod killed;
 mod pairs;
 mod pairs_streams;
+mod runs;
 mod seed;
 mod serve;
 mod socket_abuse;
 mod statuses;
+mod tidy;
 mod writers;
