@@ -34,10 +34,20 @@ pub(crate) fn exclusive<'a>(
     path: &Path,
     holder: impl FnOnce() -> Option<u32>,
 ) -> Result<Exclusive<'a>> {
+    exclusive_as(process::id(), file, path, holder)
+}
+
+/// As [`exclusive`], for a caller that has just asked for its process ID.
+pub(crate) fn exclusive_as<'a>(
+    owner: u32,
+    file: &'a File,
+    path: &Path,
+    holder: impl FnOnce() -> Option<u32>,
+) -> Result<Exclusive<'a>> {
     let mut waiting: Option<Waiting> = None;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Exclusive { file, owner: process::id() }),
+            Ok(()) => return Ok(Exclusive { file, owner }),
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
             Err(TryLockError::WouldBlock) => {}
         }

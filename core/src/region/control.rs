@@ -76,11 +76,15 @@ impl Control {
         self.opener == process::id()
     }
 
-    /// Takes the lock of all writers.
+    /// Says who holds the lock, for those who wait in vain.
+    pub(super) fn sign(&self) {
+        self.page.writer().store(self.opener, Relaxed);
+    }
+
+    /// Takes the lock of all writers; only for a file that [is our own](Control::is_own).
     pub(super) fn lock(&self) -> Result<Exclusive<'_>> {
         let holder = || Some(self.page.writer().load(Relaxed)).filter(|pid| *pid != 0);
-        let held = lock::exclusive(&self.file, &self.path, holder)?;
-        Ok(held)
+        lock::exclusive_as(self.opener, &self.file, &self.path, holder)
     }
 
     /// Takes the lock if it is free.

@@ -5,8 +5,10 @@
 //! take the journal), copies the image to the public file and makes the number even again. Readers
 //! take no lock; a writer killed at any instruction leaves the old document or the new one.
 
+use super::commit::{Held, damaged_journal, finish, is_journal_of};
 use super::control::Control;
-use super::layout::{Image, encode, offset};
+use super::foreign::read_foreign;
+use super::layout::{Image, offset};
 use super::place;
 use super::public::{Public, read_image};
 use crate::error::{Error, ErrorKind, Result};
@@ -17,24 +19,15 @@ use crate::object::Object;
 use crate::objects::{check_size, not_an_object};
 use crate::run::RunId;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::fence;
-use std::thread;
-use std::time::Duration;
 
 /// Size of a document unless told otherwise, in bytes.
 pub const SIZE_DEFAULT: usize = DOCUMENT_BYTES_DEFAULT;
 
 /// Lock-free reads before a reader asks the writers to pause.
 const READS_MAX: u32 = 64;
-/// Equal reads in a row after which a foreign write counts as finished.
-const STABLE_READS: u32 = 3;
-/// Looks at a foreign write that makes no sense yet, a millisecond apart.
-const FOREIGN_LOOKS_MAX: u32 = 20;
-
 /// One task's document. Handles are independent: any number of them, in any threads and processes,
 /// read and write the same document.
 ///
@@ -66,7 +59,10 @@ impl Document {
     /// [`ErrorKind::Full`] without memory; [`ErrorKind::TooLarge`] above the limit;
     /// [`ErrorKind::Corrupt`] when something else stands in its place.
     pub fn create(run: RunId, task: &TaskName, size: usize) -> Result<Document> {
-        let (public_path, control_path) = (run.document_path(task), run.control_path(task));
+        Document::create_at(run.document_path(task), run.control_path(task), size)
+    }
+
+    fn create_at(public_path: PathBuf, control_path: PathBuf, size: usize) -> Result<Document> {
         check_size(&public_path, size)?;
         let mut control = Control::create(&control_path)?;
         loop {
@@ -154,7 +150,7 @@ impl Document {
             }
         }
         // Writers are faster than we read: they pause for one read.
-        let json = self.locked(|held| held.read())?;
+        let json = self.locked(Gone::Refused, |held| held.read())?;
         Ok(&self.image[json])
     }
 
@@ -166,7 +162,7 @@ impl Document {
     /// writer keeps the lock.
     pub fn write(&mut self, json: &[u8]) -> Result<()> {
         json::scan(json::utf8(json)?.as_bytes())?;
-        self.locked(|held| held.commit(json))
+        self.locked(Gone::Refused, |held| held.commit(json))
     }
 
     /// Changes the object that the document holds; no other writer's change is lost. When
@@ -176,7 +172,23 @@ impl Document {
     /// What `change` returns; [`ErrorKind::Corrupt`] when the document holds no JSON object;
     /// otherwise as [`Document::write`].
     pub fn update<R>(&mut self, change: impl FnOnce(&mut Object) -> Result<R>) -> Result<R> {
-        self.locked(|held| {
+        self.change(Gone::Refused, change)
+    }
+
+    /// As [`Document::update`], on a new document if this one has been removed.
+    pub(super) fn update_or_create<R>(
+        &mut self,
+        change: impl FnOnce(&mut Object) -> Result<R>,
+    ) -> Result<R> {
+        self.change(Gone::MadeAnew, change)
+    }
+
+    fn change<R>(
+        &mut self,
+        gone: Gone,
+        change: impl FnOnce(&mut Object) -> Result<R>,
+    ) -> Result<R> {
+        self.locked(gone, |held| {
             let json = held.read()?;
             let mut object = Object::parse(&held.image[json])
                 .map_err(|error| not_an_object(held.path, &error))?;
@@ -192,15 +204,19 @@ impl Document {
         &self.public_path
     }
 
-    /// Whether both files still bear their names.
-    pub(super) fn is_there(&mut self) -> bool {
-        matches!(self.control.is_usable(), Ok(true)) && matches!(self.public.is_current(), Ok(true))
+    fn attach_anew(&mut self, gone: Gone) -> Result<()> {
+        let (public_path, control_path) = (self.public_path.clone(), self.control_path.clone());
+        *self = match gone {
+            Gone::Refused => Document::attach(public_path, control_path)?,
+            Gone::MadeAnew => Document::create_at(public_path, control_path, SIZE_DEFAULT)?,
+        };
+        Ok(())
     }
 
     /// Opens anew what has been removed and made anew since.
     fn refresh(&mut self) -> Result<()> {
         if !self.control.is_usable()? {
-            *self = Document::attach(self.public_path.clone(), self.control_path.clone())?;
+            self.attach_anew(Gone::Refused)?;
         }
         let inode = self.control.page.inode().load(Relaxed);
         if inode != self.public.inode
@@ -211,20 +227,22 @@ impl Document {
         Ok(())
     }
 
-    fn locked<R>(&mut self, work: impl FnOnce(&mut Held<'_>) -> Result<R>) -> Result<R> {
+    fn locked<R>(
+        &mut self,
+        gone: Gone,
+        work: impl FnOnce(&mut Held<'_>) -> Result<R>,
+    ) -> Result<R> {
         loop {
-            if !self.control.is_own() || !self.control.is_usable()? {
-                *self = Document::attach(self.public_path.clone(), self.control_path.clone())?;
+            if !self.control.is_own() {
+                self.attach_anew(gone)?;
             }
             let guard = self.control.lock()?;
-            if !self.control.is_usable()? {
+            if !self.control.is_usable()? || !self.public.is_current()? {
+                drop(guard);
+                self.attach_anew(gone)?;
                 continue;
             }
-            self.control.page.writer().store(process::id(), Relaxed);
-            if !self.public.is_current()? {
-                self.public =
-                    Public::open(&self.public_path)?.ok_or_else(|| missing(&self.public_path))?;
-            }
+            self.control.sign();
             self.control.page.inode().store(self.public.inode, Relaxed);
             let mut held = Held {
                 path: &self.public_path,
@@ -264,138 +282,13 @@ impl Document {
     }
 }
 
-/// A document whose lock is held.
-struct Held<'a> {
-    path: &'a Path,
-    control_path: &'a Path,
-    control: &'a Control,
-    public: &'a mut Public,
-    image: &'a mut Vec<u8>,
-}
-
-impl Held<'_> {
-    /// Finishes what a killed writer had begun.
-    fn recover(&mut self) -> Result<()> {
-        let sequence = self.control.page.sequence().load(Relaxed);
-        if sequence.is_multiple_of(2) {
-            return Ok(());
-        }
-        let image = read_image(&self.control.file, offset::JOURNAL, self.image)
-            .map_err(|error| Error::io("read", self.control_path, error))?;
-        match image {
-            Image::Whole(json) if is_journal_of(self.control, sequence, self.image, &json) => {
-                finish(self.control, self.public, &self.image[..json.end + 4], sequence)
-            }
-            _ => Err(damaged_journal(self.control_path)),
-        }
-    }
-
-    /// The public file; no writer of ours is at work.
-    fn read(&mut self) -> Result<Range<usize>> {
-        let image = read_image(&self.public.file, 0, self.image)
-            .map_err(|error| Error::io("read", self.path, error))?;
-        if let Image::Whole(json) = image {
-            return Ok(json);
-        }
-        let found = read_foreign(self.public, self.path, self.image, || true)?;
-        found.ok_or_else(|| damaged(self.path))
-    }
-
-    fn commit(&mut self, json: &[u8]) -> Result<()> {
-        check_size(self.path, json.len())?;
-        let crc = encode(json, self.image);
-        self.public.reserve(self.image.len())?;
-        let page = &self.control.page;
-        let sequence = page.sequence().load(Relaxed) + 1;
-        // A full memory shows in this call; what it left there is not valid until the commit.
-        self.control
-            .file
-            .write_all_at(self.image, offset::JOURNAL)
-            .map_err(|error| Error::io("write", self.control_path, error))?;
-        page.journal_length().store(json.len() as u32, Relaxed);
-        page.journal_crc().store(crc, Relaxed);
-        page.journal_sequence().store(sequence, Relaxed);
-        // The commit: from here on the journal is the document.
-        page.sequence().store(sequence, Release);
-        fence(Release);
-        // Written, whatever happens below: the next writer would finish it from the journal.
-        let _ = finish(self.control, self.public, self.image, sequence);
-        Ok(())
-    }
-}
-
-/// Copies a committed image to the public file and ends the commit, under the lock.
-fn finish(control: &Control, public: &mut Public, image: &[u8], sequence: u64) -> Result<()> {
-    public.reserve(image.len())?;
-    public
-        .file
-        .write_all_at(image, 0)
-        .map_err(|error| Error::io("write", Path::new("a document's public file"), error))?;
-    control.page.sequence().store(sequence + 1, Release);
-    control.page.notify().fetch_add(1, Release);
-    Ok(())
-}
-
-/// Whether `image`, whole with its JSON at `json`, is what the writer of `sequence` committed.
-fn is_journal_of(control: &Control, sequence: u64, image: &[u8], json: &Range<usize>) -> bool {
-    let crc = image[json.end..].first_chunk().map(|crc| u32::from_le_bytes(*crc));
-    control.page.journal_sequence().load(Relaxed) == sequence
-        && control.page.journal_length().load(Relaxed) as usize == json.len()
-        && Some(control.page.journal_crc().load(Relaxed)) == crc
-}
-
-/// See [`Document::read_foreign`]; `undisturbed` says whether no writer of ours has come between.
-fn read_foreign(
-    public: &Public,
-    path: &Path,
-    buffer: &mut Vec<u8>,
-    undisturbed: impl Fn() -> bool,
-) -> Result<Option<Range<usize>>> {
-    let mut previous = Vec::new();
-    let mut equal = 0;
-    for look in 0..FOREIGN_LOOKS_MAX * STABLE_READS {
-        let image =
-            read_image(&public.file, 0, buffer).map_err(|error| Error::io("read", path, error))?;
-        if !undisturbed() {
-            return Ok(None);
-        }
-        match image {
-            Image::Whole(json) => return Ok(Some(json)),
-            Image::Unchecked(json) if json::utf8(&buffer[json.clone()]).is_ok_and(is_json) => {
-                equal = if buffer[..json.end] == previous[..] { equal + 1 } else { 1 };
-                if equal == STABLE_READS {
-                    return Ok(Some(json));
-                }
-                previous.clear();
-                previous.extend_from_slice(&buffer[..json.end]);
-                thread::yield_now();
-            }
-            // Half written perhaps.
-            _ if look % STABLE_READS == STABLE_READS - 1 => thread::sleep(Duration::from_millis(1)),
-            _ => equal = 0,
-        }
-    }
-    Err(damaged(path))
-}
-
-fn is_json(text: &str) -> bool {
-    json::scan(text.as_bytes()).is_ok()
+/// What to do about a document that has been removed.
+#[derive(Clone, Copy)]
+enum Gone {
+    Refused,
+    MadeAnew,
 }
 
 fn missing(path: &Path) -> Error {
     Error::new(ErrorKind::NotFound, format!("not found: document {}", path.display()))
-}
-
-fn damaged(path: &Path) -> Error {
-    Error::new(
-        ErrorKind::Corrupt,
-        format!("{} holds neither a document nor JSON: write it anew or remove it", path.display()),
-    )
-}
-
-fn damaged_journal(path: &Path) -> Error {
-    Error::new(
-        ErrorKind::Corrupt,
-        format!("the journal {} is damaged: remove it and write the document anew", path.display()),
-    )
 }

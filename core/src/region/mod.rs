@@ -5,10 +5,12 @@
 //! someone cut short is an error and never a signal; only the first page of a document's control
 //! file is mapped.
 
+mod commit;
 mod control;
 mod dataset;
 mod document;
 mod footer;
+mod foreign;
 mod layout;
 mod map;
 mod place;

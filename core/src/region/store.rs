@@ -75,14 +75,13 @@ impl Objects for DocumentStore {
         task: &TaskName,
         change: impl FnOnce(&mut Object) -> Result<R>,
     ) -> Result<R> {
-        if !self.documents.get_mut(task).is_some_and(Document::is_there) {
-            let document = Document::create(self.run, task, SIZE_DEFAULT)?;
-            self.documents.insert(task.clone(), document);
+        if let Some(document) = self.documents.get_mut(task) {
+            return document.update_or_create(change);
         }
-        match self.documents.get_mut(task) {
-            Some(document) => document.update(change),
-            None => Err(Error::not_found(task.as_str())),
-        }
+        let mut document = Document::create(self.run, task, SIZE_DEFAULT)?;
+        let result = document.update_or_create(change);
+        self.documents.insert(task.clone(), document);
+        result
     }
 
     fn watch(&mut self, task: &TaskName, watch: &Watch) {

@@ -1,0 +1,112 @@
+//! Writing a document under its lock: the journal first, then the public file.
+
+use super::control::Control;
+use super::foreign::{damaged, read_foreign};
+use super::layout::{Image, encode, offset};
+use super::public::{Public, read_image};
+use crate::error::{Error, ErrorKind, Result};
+use crate::objects::check_size;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::atomic::Ordering::{Relaxed, Release};
+use std::sync::atomic::fence;
+
+/// A document whose lock is held.
+pub(super) struct Held<'a> {
+    pub(super) path: &'a Path,
+    pub(super) control_path: &'a Path,
+    pub(super) control: &'a Control,
+    pub(super) public: &'a mut Public,
+    pub(super) image: &'a mut Vec<u8>,
+}
+
+impl Held<'_> {
+    /// Finishes what a killed writer had begun.
+    pub(super) fn recover(&mut self) -> Result<()> {
+        let sequence = self.control.page.sequence().load(Relaxed);
+        if sequence.is_multiple_of(2) {
+            return Ok(());
+        }
+        let image = read_image(&self.control.file, offset::JOURNAL, self.image)
+            .map_err(|error| Error::io("read", self.control_path, error))?;
+        match image {
+            Image::Whole(json) if is_journal_of(self.control, sequence, self.image, &json) => {
+                finish(self.control, self.public, &self.image[..json.end + 4], sequence)
+            }
+            _ => Err(damaged_journal(self.control_path)),
+        }
+    }
+
+    /// The public file; no writer of ours is at work.
+    pub(super) fn read(&mut self) -> Result<Range<usize>> {
+        let image = read_image(&self.public.file, 0, self.image)
+            .map_err(|error| Error::io("read", self.path, error))?;
+        if let Image::Whole(json) = image {
+            return Ok(json);
+        }
+        let found = read_foreign(self.public, self.path, self.image, || true)?;
+        found.ok_or_else(|| damaged(self.path))
+    }
+
+    pub(super) fn commit(&mut self, json: &[u8]) -> Result<()> {
+        check_size(self.path, json.len())?;
+        let crc = encode(json, self.image);
+        self.public.reserve(self.image.len())?;
+        let page = &self.control.page;
+        let sequence = page.sequence().load(Relaxed) + 1;
+        // A full memory shows in this call; what it left there is not valid until the commit.
+        self.control
+            .file
+            .write_all_at(self.image, offset::JOURNAL)
+            .map_err(|error| Error::io("write", self.control_path, error))?;
+        page.journal_length().store(json.len() as u32, Relaxed);
+        page.journal_crc().store(crc, Relaxed);
+        page.journal_sequence().store(sequence, Relaxed);
+        // The commit: from here on the journal is the document.
+        page.sequence().store(sequence, Release);
+        fence(Release);
+        // Written, whatever happens below: the next writer would finish it from the journal.
+        let _ = finish(self.control, self.public, self.image, sequence);
+        Ok(())
+    }
+}
+
+/// Copies a committed image to the public file and ends the commit, under the lock.
+pub(super) fn finish(
+    control: &Control,
+    public: &mut Public,
+    image: &[u8],
+    sequence: u64,
+) -> Result<()> {
+    public.reserve(image.len())?;
+    public
+        .file
+        .write_all_at(image, 0)
+        .map_err(|error| Error::io("write", Path::new("a document's public file"), error))?;
+    control.page.sequence().store(sequence + 1, Release);
+    // The next journal must not show before the number that says the last one is done with.
+    fence(Release);
+    control.page.notify().fetch_add(1, Release);
+    Ok(())
+}
+
+/// Whether `image`, whole with its JSON at `json`, is what the writer of `sequence` committed.
+pub(super) fn is_journal_of(
+    control: &Control,
+    sequence: u64,
+    image: &[u8],
+    json: &Range<usize>,
+) -> bool {
+    let crc = image[json.end..].first_chunk().map(|crc| u32::from_le_bytes(*crc));
+    control.page.journal_sequence().load(Relaxed) == sequence
+        && control.page.journal_length().load(Relaxed) as usize == json.len()
+        && Some(control.page.journal_crc().load(Relaxed)) == crc
+}
+
+pub(super) fn damaged_journal(path: &Path) -> Error {
+    Error::new(
+        ErrorKind::Corrupt,
+        format!("the journal {} is damaged: remove it and write the document anew", path.display()),
+    )
+}
