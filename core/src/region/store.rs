@@ -1,7 +1,7 @@
 //! Values in documents, one document a task.
 
 use super::document::{Document, SIZE_DEFAULT};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::json::Json;
 use crate::key::TaskName;
 use crate::object::Object;
