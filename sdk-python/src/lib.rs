@@ -1,7 +1,59 @@
 //! `otto._otto`: the Python module over `otto-core`.
+//!
+//! Every call that may block goes through [`crossing`]; values are converted in [`convert`],
+//! errors in [`errors`]. What a forked child must not share with its parent is kept
+//! [per process](fork).
+
+mod client;
+mod convert;
+mod crossing;
+mod errors;
+mod exit;
+mod fork;
+mod functions;
+mod input_pipe;
+mod later;
+mod output_pipe;
+mod output_stream;
+mod place;
+mod progress;
+mod progress_report;
+mod region;
+mod serve;
+mod stream;
+mod subscription;
+mod values;
 
 use pyo3::prelude::*;
 
 /// The native half of `otto`.
 #[pymodule]
-mod _otto {}
+mod _otto {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::client::OttoClient;
+    #[pymodule_export]
+    use crate::functions::{
+        delete, get, get_many, get_with_revision, incr, list_keys, publish, set, stats, subscribe,
+        wait,
+    };
+    #[pymodule_export]
+    use crate::input_pipe::{InputPipe, input_pipe};
+    #[pymodule_export]
+    use crate::output_pipe::{OutputPipe, output_pipe};
+    #[pymodule_export]
+    use crate::progress::{Progress, progress};
+    #[pymodule_export]
+    use crate::region::TaskDataRegion;
+    #[pymodule_export]
+    use crate::serve::{Server, serve};
+    #[pymodule_export]
+    use crate::subscription::{Event, Subscription};
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        otto_core::interrupt::install(crate::crossing::check_signals);
+        crate::exit::register(module)
+    }
+}

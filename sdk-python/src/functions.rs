@@ -1,0 +1,233 @@
+//! The functions of `otto` about values and events.
+
+use crate::errors::{lift, usage};
+use crate::place::Place;
+use crate::subscription::Subscription;
+use crate::values::{self, Fallback};
+use otto_core::Key;
+use otto_core::run::variable;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+/// Stores `value`, anything JSON can say, under `name`.
+///
+/// Inside a task the key is `<task>.<name>`; with scope="global", or outside a task, it is `name`
+/// as given. With `if_absent` or `if_revision` (0: absent) it is stored only if that holds, and
+/// `ConditionFailed` raised otherwise. `via` names the transport: "socket", "files" or "mmap".
+///
+/// >>> import otto
+/// >>> with otto.serve(task="build"):
+/// ...     otto.set("version", "1.2.3")
+/// ...     otto.set("channel", "beta", scope="global")
+/// ...     otto.list_keys()
+/// ['build.version', 'channel']
+#[pyfunction]
+#[pyo3(signature = (name, value, *, scope="task", if_absent=false, if_revision=None, via=None))]
+pub(crate) fn set(
+    py: Python<'_>,
+    name: &str,
+    value: &Bound<'_, PyAny>,
+    scope: &str,
+    if_absent: bool,
+    if_revision: Option<u64>,
+    via: Option<&str>,
+) -> PyResult<()> {
+    let condition = values::condition(py, if_absent, if_revision)?;
+    let key = match scope {
+        "task" => own_key(name),
+        "global" => Key::parse(name),
+        _ => return Err(usage(py, format!("scope is {scope:?}: give \"task\" or \"global\""))),
+    };
+    values::set(py, &lift(py, Place::choose(via))?, key, value, condition)
+}
+
+/// `name` of the task this process belongs to.
+fn own_key(name: &str) -> otto_core::Result<Key> {
+    // Checked by itself first, so that the message shows what the user wrote.
+    let key = Key::parse(name)?;
+    let task = |name| std::env::var(name).ok().filter(|task| !task.is_empty());
+    match task(variable::TASK_NAME).or_else(|| task(variable::TASK)) {
+        Some(task) => Key::parse(&format!("{task}.{name}")),
+        None => Ok(key),
+    }
+}
+
+/// The value of `key`, written `<task>.<name>`; `default` where there is none.
+///
+/// Raises `NotFound`, a `KeyError`, where there is none and no default was given.
+///
+/// >>> import otto
+/// >>> with otto.serve():
+/// ...     otto.set("build.sizes", {"app": 12, "lib": [3, 4]})
+/// ...     otto.get("build.sizes")["lib"]
+/// ...     otto.get("build.flags", default="-O2")
+/// [3, 4]
+/// '-O2'
+#[pyfunction]
+#[pyo3(signature = (key, default=Fallback::Raise, *, via=None))]
+pub(crate) fn get<'py>(
+    py: Python<'py>,
+    key: &str,
+    default: Fallback<'py>,
+    via: Option<&str>,
+) -> PyResult<Bound<'py, PyAny>> {
+    values::get(py, &lift(py, Place::choose(via))?, key, default)
+}
+
+/// The values of many keys for the price of one call; `default` for each that is absent.
+///
+/// >>> import otto
+/// >>> with otto.serve():
+/// ...     otto.set("a", 1)
+/// ...     otto.get_many(["a", "b"], default=0)
+/// [1, 0]
+#[pyfunction]
+#[pyo3(signature = (keys, default=None, *, via=None))]
+pub(crate) fn get_many<'py>(
+    py: Python<'py>,
+    keys: &Bound<'py, PyAny>,
+    default: Option<Bound<'py, PyAny>>,
+    via: Option<&str>,
+) -> PyResult<Bound<'py, PyList>> {
+    values::get_many(py, &lift(py, Place::choose(via))?, keys, default)
+}
+
+/// The number of the last write to `key` and its value, for `set(..., if_revision=...)`.
+///
+/// Only the socket numbers writes. Raises `NotFound` where there is no value.
+///
+/// >>> import otto
+/// >>> with otto.serve():
+/// ...     otto.set("owner", "a")
+/// ...     revision, owner = otto.get_with_revision("owner")
+/// ...     otto.set("owner", "b", if_revision=revision)
+/// ...     otto.set("owner", "c", if_revision=revision)
+/// Traceback (most recent call last):
+/// otto.errors.ConditionFailed: conflict: owner
+#[pyfunction]
+#[pyo3(signature = (key, *, via=None))]
+pub(crate) fn get_with_revision<'py>(
+    py: Python<'py>,
+    key: &str,
+    via: Option<&str>,
+) -> PyResult<(u64, Bound<'py, PyAny>)> {
+    values::get_with_revision(py, &lift(py, Place::choose(via))?, key)
+}
+
+/// Waits until `key` is present and returns its value.
+///
+/// After `timeout` seconds `TimedOut` is raised, or `default` returned if one was given.
+/// `ProducerEnded` is raised as soon as nobody is left to set the key.
+///
+/// >>> import otto
+/// >>> with otto.serve():
+/// ...     otto.set("build.ready", True)
+/// ...     otto.wait("build.ready", timeout=30)
+/// ...     otto.wait("build.never", timeout=0.01, default=None)
+/// True
+#[pyfunction]
+#[pyo3(signature = (key, timeout=None, *, default=Fallback::Raise, via=None))]
+pub(crate) fn wait<'py>(
+    py: Python<'py>,
+    key: &str,
+    timeout: Option<f64>,
+    default: Fallback<'py>,
+    via: Option<&str>,
+) -> PyResult<Bound<'py, PyAny>> {
+    values::wait(py, &lift(py, Place::choose(via))?, key, timeout, default)
+}
+
+/// The keys that match `pattern`, sorted: `*` is any run of characters, `?` any one.
+///
+/// >>> import otto
+/// >>> with otto.serve():
+/// ...     for name in "build.a", "build.b", "test.a":
+/// ...         otto.set(name, 0)
+/// ...     otto.list_keys("build.*")
+/// ['build.a', 'build.b']
+#[pyfunction]
+#[pyo3(signature = (pattern="*", *, via=None))]
+pub(crate) fn list_keys(py: Python<'_>, pattern: &str, via: Option<&str>) -> PyResult<Vec<String>> {
+    values::list_keys(py, &lift(py, Place::choose(via))?, pattern)
+}
+
+/// Removes `key`; raises `NotFound`, a `KeyError`, where there is none.
+///
+/// >>> import otto
+/// >>> with otto.serve():
+/// ...     otto.set("build.version", "1.2.3")
+/// ...     otto.delete("build.version")
+/// ...     otto.list_keys()
+/// []
+#[pyfunction]
+#[pyo3(signature = (key, *, via=None))]
+pub(crate) fn delete(py: Python<'_>, key: &str, via: Option<&str>) -> PyResult<()> {
+    values::delete(py, &lift(py, Place::choose(via))?, key)
+}
+
+/// Adds `by` to the integer under `key`, absent being 0, and returns the sum.
+///
+/// No addition is lost, whoever else adds at the same time.
+///
+/// >>> import otto
+/// >>> with otto.serve():
+/// ...     otto.incr("build.count")
+/// ...     otto.incr("build.count", 41)
+/// 1
+/// 42
+#[pyfunction]
+#[pyo3(signature = (key, by=1, *, via=None))]
+pub(crate) fn incr(py: Python<'_>, key: &str, by: i64, via: Option<&str>) -> PyResult<i64> {
+    values::incr(py, &lift(py, Place::choose(via))?, key, by)
+}
+
+/// Tells the subscribers of `channel`; nothing is stored.
+///
+/// >>> import otto
+/// >>> with otto.serve(), otto.subscribe("news") as news:
+/// ...     otto.publish("news", {"level": 3})
+/// ...     event = next(news)
+/// ...     print(event.event, event.value)
+/// publish {'level': 3}
+#[pyfunction]
+pub(crate) fn publish(py: Python<'_>, channel: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    values::publish(py, lift(py, Place::server(None, "publish"))?, channel, value)
+}
+
+/// Figures about the server, as a dict.
+///
+/// >>> import otto
+/// >>> with otto.serve():
+/// ...     otto.set("a", 1)
+/// ...     otto.stats()["keys"]
+/// 1
+#[pyfunction]
+pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    values::stats(py, lift(py, Place::server(None, "stats"))?)
+}
+
+/// Every change from now on of the keys and channels that match `pattern`.
+///
+/// Iterating waits for the next event, up to `timeout` seconds each, after which `TimedOut` is
+/// raised and iterating may go on.
+///
+/// >>> import otto
+/// >>> with otto.serve():
+/// ...     events = otto.subscribe("build.*", timeout=10)
+/// ...     otto.set("build.ready", True)
+/// ...     otto.delete("build.ready")
+/// ...     for event in events:
+/// ...         print(event.event, event.key, event.value)
+/// ...         if event.event == "delete":
+/// ...             break
+/// set build.ready True
+/// delete build.ready None
+#[pyfunction]
+#[pyo3(signature = (pattern="*", *, timeout=None))]
+pub(crate) fn subscribe(
+    py: Python<'_>,
+    pattern: &str,
+    timeout: Option<f64>,
+) -> PyResult<Subscription> {
+    Subscription::open(py, &lift(py, Place::server(None, "subscribe"))?, pattern, timeout)
+}
