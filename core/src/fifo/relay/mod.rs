@@ -32,8 +32,8 @@ pub enum Event {
     Drained(SourceId),
     /// A sink's reader has gone: it gets nothing more.
     Gone(SinkId),
-    /// A sink can't be written, as a file on a full disk can't: it gets nothing more.
-    Failed(SinkId, Error),
+    /// A sink can't be written, as a file on a full disk can't: it gets nothing more of these.
+    Failed(Vec<SourceId>, Error),
 }
 
 /// Sources, sinks and who is connected to whom.
@@ -165,7 +165,10 @@ impl Relay {
         for (place, sink) in self.sinks.iter_mut().enumerate() {
             match sink.take_end(&self.sources) {
                 Some(Ok(())) => on_event(Event::Gone(SinkId(place))),
-                Some(Err(error)) => on_event(Event::Failed(SinkId(place), error)),
+                Some(Err(error)) => {
+                    let sources = sink.sources().map(SourceId).collect();
+                    on_event(Event::Failed(sources, error));
+                }
                 None => {}
             }
         }

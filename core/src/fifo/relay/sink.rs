@@ -50,6 +50,11 @@ impl Sink {
         self.edges.push(Edge { source, position });
     }
 
+    /// The sources it is connected to.
+    pub(super) fn sources(&self) -> impl Iterator<Item = usize> {
+        self.edges.iter().map(|edge| edge.source)
+    }
+
     /// How far it has taken `source`; `None` when it takes nothing from there (any more).
     pub(super) fn position_in(&self, source: usize) -> Option<u64> {
         self.to.as_ref()?;

@@ -1,0 +1,133 @@
+//! What the user sees while a run goes on.
+
+mod bars;
+mod console;
+mod plain;
+
+use crate::output::Channel;
+use bars::Bars;
+use console::Console;
+use otto_core::progress::Record;
+use plain::Plain;
+use std::io::{self, IsTerminal, Write};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// How a task ended, as far as the display tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Done,
+    /// It failed after all readers of its stream had gone, which is no failure.
+    ReadersGone,
+    /// Ended by the run's cancellation; the producer whose failed stream it was reading.
+    Cancelled(Option<String>),
+    /// Why it failed, to follow the task's name: `failed with status 3`.
+    Failed(String),
+}
+
+impl Ending {
+    fn sentence(&self, name: &str, time: Duration) -> String {
+        let time = time.as_secs_f64();
+        match self {
+            Ending::Done => format!("{name}: done in {time:.2} s"),
+            Ending::ReadersGone => {
+                format!("{name}: ended after {time:.2} s, its stream's readers had gone")
+            }
+            Ending::Cancelled(None) => format!("{name}: cancelled after {time:.2} s"),
+            Ending::Cancelled(Some(producer)) => {
+                format!(
+                    "{name}: ended after {time:.2} s, since {producer}, whose stream it read, failed"
+                )
+            }
+            Ending::Failed(why) => format!("{name}: {why} after {time:.2} s"),
+        }
+    }
+}
+
+/// The run's face. Tasks' standard output goes to ours, all the rest to standard error.
+#[derive(Debug)]
+pub(crate) struct Display {
+    console: Console,
+    plain: Plain,
+    /// On a terminal: a bar for each task that runs.
+    bars: Option<Bars>,
+}
+
+impl Display {
+    /// A display of `names`; `ending` becomes readable when the user wants the run to end, so that
+    /// a reader who has stopped reading us can't keep the run from ending.
+    pub(crate) fn new(names: Vec<String>, ending: OwnedFd, plain: bool) -> Display {
+        let console = Console::new(ending);
+        let bars = (!plain && io::stderr().is_terminal()).then(|| Bars::new(names.clone()));
+        let plain = Plain::new(names, &console);
+        Display { console, plain, bars }
+    }
+
+    /// A task begins.
+    pub(crate) fn started(&mut self, task: usize) {
+        if let Some(bars) = &mut self.bars {
+            bars.started(task);
+        }
+    }
+
+    /// A line that a task printed.
+    pub(crate) fn line(&mut self, task: usize, channel: Channel, line: &[u8]) {
+        self.plain.line(&mut self.console, task, channel, line);
+    }
+
+    /// A task has ended.
+    pub(crate) fn ended(&mut self, task: usize, ending: &Ending, time: Duration) {
+        if let Some(bars) = &mut self.bars {
+            bars.ended(task);
+        }
+        self.plain.ended(&mut self.console, task, ending, time);
+    }
+
+    /// A task reports how far it is.
+    pub(crate) fn progress(&mut self, record: Record) {
+        let now = Instant::now();
+        match &mut self.bars {
+            Some(bars) => bars.progress(&record, now),
+            None => self.plain.progress(&mut self.console, record, now),
+        }
+    }
+
+    /// A word of otto-run's own.
+    pub(crate) fn say(&mut self, message: &str) {
+        self.console.say(message);
+    }
+
+    /// When [`Display::tick`] has something to do.
+    pub(crate) fn wakes_at(&self) -> Option<Instant> {
+        self.bars.as_ref().map(Bars::wakes_at)
+    }
+
+    /// Moves what moves by itself.
+    pub(crate) fn tick(&mut self, now: Instant) {
+        if let Some(bars) = &mut self.bars {
+            bars.tick(now);
+        }
+    }
+
+    /// Shows what has gathered.
+    pub(crate) fn flush(&mut self) {
+        let console = &mut self.console;
+        match &self.bars {
+            Some(bars) if console.is_pending() => bars.aside(|| console.flush()),
+            _ => console.flush(),
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub(crate) fn close(&mut self) {
+        if let Some(bars) = self.bars.take() {
+            bars.close();
+        }
+        self.console.flush();
+    }
+}
+
+/// One line on standard error; nobody listening is no error.
+pub(crate) fn complain(message: &str) {
+    let _ = writeln!(io::stderr(), "otto-run: {message}");
+}

@@ -1,0 +1,194 @@
+//! Bringing tasks to their end.
+
+use super::Engine;
+use crate::display::Ending;
+use crate::process::{Exit, Live, Stage};
+use crate::results;
+use nix::sys::signal::Signal;
+use otto_core::run::{Process, processes_of, variable};
+use std::time::{Duration, Instant};
+
+/// Time for what a task leaves in its group, such as `>(tee log)`, to end by itself.
+pub(super) const PATIENCE: Duration = Duration::from_millis(500);
+/// Time for it to end once it was asked to.
+const SHORT_GRACE: Duration = Duration::from_millis(500);
+/// Time for the kernel to bury what was killed.
+const BURIAL: Duration = Duration::from_secs(1);
+
+impl Engine<'_> {
+    /// Takes note of every task that is over: its first process has ended, its group is gone, all
+    /// it printed was read, and its stream has arrived.
+    pub(super) fn finish_ended(&mut self) {
+        let mut place = 0;
+        while place < self.live.len() {
+            if self.is_over(place) {
+                let live = self.live.remove(place);
+                self.finish(live);
+                // Readers that have just ended may explain a producer's failure.
+                place = 0;
+            } else {
+                place += 1;
+            }
+        }
+    }
+
+    fn is_over(&mut self, place: usize) -> bool {
+        if self.live[place].exit.is_none() {
+            return false;
+        }
+        for channel in 0..2 {
+            self.read_output(place, channel);
+        }
+        if !self.has_failed(&self.live[place]) {
+            self.streams.close_output(self.live[place].task);
+        }
+        let live = &self.live[place];
+        let given_up = matches!(live.stage, Stage::Killed(until) if until <= Instant::now());
+        given_up || !live.is_captured() && !live.group_lives() && self.stream_is_over(live)
+    }
+
+    /// A failed producer's stream has no end that anybody may wait for.
+    fn stream_is_over(&self, live: &Live) -> bool {
+        self.has_failed(live) || self.streams.is_over(live.task)
+    }
+
+    fn has_failed(&self, live: &Live) -> bool {
+        let failed = live.timed_out || live.exit.is_some_and(|exit| exit != Exit::Status(0));
+        failed && (live.timed_out || !self.streams.readers_gone(live.task))
+    }
+
+    /// Ends, step by step, what tasks leave behind in their groups and at their streams.
+    pub(super) fn press_leftovers(&mut self, now: Instant) {
+        for place in 0..self.live.len() {
+            let live = &self.live[place];
+            if live.exit.is_none() {
+                continue;
+            }
+            let stage = match live.stage {
+                Stage::Patient(Some(until)) if until <= now => {
+                    if live.group_lives() {
+                        live.signal(Signal::SIGTERM);
+                        Stage::Terminated(now + SHORT_GRACE)
+                    } else {
+                        self.kill_escaped(live);
+                        Stage::Killed(now + BURIAL)
+                    }
+                }
+                Stage::Terminated(until) if until <= now => {
+                    live.signal(Signal::SIGKILL);
+                    self.kill_escaped(live);
+                    Stage::Killed(now + BURIAL)
+                }
+                stage => stage,
+            };
+            if stage != live.stage {
+                let live = &mut self.live[place];
+                live.stage = stage;
+                if matches!(stage, Stage::Killed(_)) {
+                    // Whoever still prints has left the task; the run's end sweeps it.
+                    self.stop_capturing(place);
+                }
+            }
+        }
+    }
+
+    fn stop_capturing(&mut self, place: usize) {
+        for channel in 0..2 {
+            self.read_output(place, channel);
+            let live = &mut self.live[place];
+            let (task, capture) = (live.task, &mut live.captures[channel]);
+            let (display, channel) = (&mut self.parts.display, capture.channel);
+            capture.close(|line| display.line(task, channel, line));
+        }
+    }
+
+    /// Kills processes of the task that left its group, but only where they hold up its stream.
+    fn kill_escaped(&self, live: &Live) {
+        if self.stream_is_over(live) {
+            return;
+        }
+        let folder = self.parts.workspace.of_task(self.name(live.task));
+        let wanted = format!("{}={}", variable::TASK_DIR, folder.display());
+        let is_of_task = |process: &Process| {
+            let environment = std::fs::read(format!("/proc/{}/environ", process.id));
+            let mut entries = environment.iter().flat_map(|bytes| bytes.split(|byte| *byte == 0));
+            entries.any(|entry| entry == wanted.as_bytes())
+        };
+        processes_of(self.parts.run.id()).iter().filter(|p| is_of_task(p)).for_each(Process::kill);
+    }
+
+    fn finish(&mut self, mut live: Live) {
+        let (task, time) = (live.task, live.started.elapsed());
+        let Some(exit) = live.exit.take() else { return };
+        live.exit = Some(exit);
+        if live.timed_out {
+            return self.end_badly(task, Ending::Failed("timed out".to_owned()), time);
+        }
+        if exit == Exit::Status(0) {
+            if !self.streams.is_over(task) && self.cancel.is_none() {
+                self.culprit.get_or_insert(task);
+                let name = self.name(task);
+                self.fail(
+                    1,
+                    format!("the stream of {name} is held open by a process that can't be ended"),
+                );
+            }
+            return self.end_well(task, &Ending::Done, time);
+        }
+        if !self.has_failed(&live) {
+            return self.end_well(task, &Ending::ReadersGone, time);
+        }
+        if self.cancel.is_some() {
+            return self.end_badly(task, Ending::Cancelled(self.failed_producer(task)), time);
+        }
+        let why = match exit {
+            Exit::Status(status) => format!("failed with status {status}"),
+            Exit::Signal(signal) => match Signal::try_from(signal) {
+                Ok(signal) => format!("was killed by {}", signal.as_str()),
+                Err(_) => format!("was killed by signal {signal}"),
+            },
+        };
+        self.culprit = Some(task);
+        self.end_badly(task, Ending::Failed(why.clone()), time);
+        let folder = self.parts.workspace.of_task(self.name(task));
+        let message = format!("task {:?} {why}; its output: {}", self.name(task), folder.display());
+        self.fail(exit.code(), message);
+    }
+
+    /// The producer whose failure is why `task`, its consumer, gets no end of its stream.
+    fn failed_producer(&self, task: usize) -> Option<String> {
+        let culprit = self.culprit?;
+        let reads = self.parts.graph.needs[task].contains(&culprit)
+            && self.parts.graph.streams(culprit, task);
+        reads.then(|| self.name(culprit).to_owned())
+    }
+
+    fn end_badly(&mut self, task: usize, ending: Ending, time: Duration) {
+        self.end(task, &ending, time);
+    }
+
+    /// A task has ended and what waits for it may start.
+    pub(super) fn end_well(&mut self, task: usize, ending: &Ending, time: Duration) {
+        self.streams.close_output(task);
+        if self.end(task, ending, time) {
+            self.done += 1;
+            self.schedule.ended(task);
+        }
+    }
+
+    /// What every end of a task brings with it; whether its values could be kept.
+    fn end(&mut self, task: usize, ending: &Ending, time: Duration) -> bool {
+        self.streams.close_input(task);
+        let name = &self.parts.config.tasks[task].name;
+        let folder = self.parts.workspace.of_task(name.as_str());
+        let kept = results::keep(self.parts.run.id(), &self.parts.server, name, &folder);
+        // An error would be the server's end, which the next request reports.
+        let _ = self.parts.server.task_ended(name);
+        self.parts.display.ended(task, ending, time);
+        if let Err(error) = &kept {
+            self.culprit.get_or_insert(task);
+            self.fail(1, format!("the values of task {:?}: {error}", name.as_str()));
+        }
+        kept.is_ok()
+    }
+}

@@ -1,0 +1,154 @@
+//! The run itself: starts what may start, listens to all that happens, and ends everything.
+
+mod cancel;
+mod finish;
+mod start;
+mod sweep;
+mod wait;
+
+use crate::config::Config;
+use crate::display::Display;
+use crate::environment::Common;
+use crate::graph::Graph;
+use crate::inbox::{Inbox, Notice};
+use crate::process::Live;
+use crate::schedule::Schedule;
+use crate::script::Programs;
+use crate::signals::Signals;
+use crate::streams::Streams;
+use crate::workspace::Workspace;
+use cancel::Cancel;
+use otto_core::run::Run;
+use otto_core::socket::Handle;
+use std::time::Instant;
+
+/// Read from a task at a time, in bytes.
+const READ_BYTES: usize = 64 << 10;
+
+/// What a run is made of.
+pub(crate) struct Parts<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) graph: &'a Graph,
+    pub(crate) chosen: &'a [bool],
+    pub(crate) jobs: usize,
+    pub(crate) run: &'a Run,
+    pub(crate) server: Handle,
+    pub(crate) workspace: &'a Workspace,
+    pub(crate) common: Common,
+    pub(crate) signals: Signals,
+    pub(crate) inbox: Inbox,
+    pub(crate) display: Display,
+}
+
+/// Why the run fails, and with which status.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) status: u8,
+    pub(crate) message: String,
+}
+
+pub(crate) struct Engine<'a> {
+    parts: Parts<'a>,
+    schedule: Schedule<'a>,
+    programs: Programs,
+    streams: Streams,
+    live: Vec<Live>,
+    cancel: Option<Cancel>,
+    verdict: Option<Verdict>,
+    /// The task whose failure cancelled the run.
+    culprit: Option<usize>,
+    done: usize,
+    buffer: Vec<u8>,
+}
+
+impl<'a> Engine<'a> {
+    pub(crate) fn new(parts: Parts<'a>) -> Engine<'a> {
+        Engine {
+            schedule: Schedule::new(parts.graph, parts.chosen),
+            parts,
+            programs: Programs::default(),
+            streams: Streams::default(),
+            live: Vec::new(),
+            cancel: None,
+            verdict: None,
+            culprit: None,
+            done: 0,
+            buffer: vec![0; READ_BYTES],
+        }
+    }
+
+    /// Runs to the end and returns the status to exit with.
+    pub(crate) fn run(mut self) -> u8 {
+        let started = Instant::now();
+        self.announce();
+        loop {
+            self.start_ready();
+            self.finish_ended();
+            if self.live.is_empty() && (self.cancel.is_some() || !self.schedule.has_ready()) {
+                break;
+            }
+            self.parts.display.flush();
+            self.wait();
+        }
+        self.streams.close();
+        self.sweep();
+        self.conclude(started)
+    }
+
+    /// Tells the server who can set values at all.
+    fn announce(&mut self) {
+        for (place, task) in self.parts.config.tasks.iter().enumerate() {
+            if self.parts.chosen[place] && self.parts.server.expect_task(&task.name).is_err() {
+                self.fail(1, "the server has ended".to_owned());
+                return;
+            }
+        }
+    }
+
+    /// Says how it went, in one line.
+    fn conclude(mut self, started: Instant) -> u8 {
+        let folder = self.parts.workspace.root().display().to_string();
+        let (status, message) = match self.verdict.take() {
+            Some(verdict) => (verdict.status, verdict.message),
+            None => {
+                let tasks = if self.done == 1 { "task" } else { "tasks" };
+                let time = started.elapsed().as_secs_f64();
+                (0, format!("{} {tasks} done in {time:.2} s; outputs in {folder}", self.done))
+            }
+        };
+        self.parts.display.say(&message);
+        self.parts.display.close();
+        status
+    }
+
+    fn name(&self, task: usize) -> &'a str {
+        self.parts.config.tasks[task].name.as_str()
+    }
+
+    /// The first failure decides the status and ends the run.
+    fn fail(&mut self, status: u8, message: String) {
+        if self.verdict.is_none() {
+            self.verdict = Some(Verdict { status, message });
+        } else {
+            self.parts.display.say(&message);
+        }
+        self.cancel(false);
+    }
+
+    fn take_inbox(&mut self) {
+        let (notices, progress) = self.parts.inbox.take();
+        for notice in notices {
+            match notice {
+                Notice::Drained { task } => self.streams.set_drained(task),
+                Notice::StreamFailed { task, why } => {
+                    self.streams.set_drained(task);
+                    self.culprit.get_or_insert(task);
+                    self.fail(1, format!("the stream of {}: {why}", self.name(task)));
+                }
+            }
+        }
+        for record in progress {
+            self.parts.display.progress(record);
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! What other threads tell the run: the server's progress records and the relays' news.
+
+use otto_core::progress::Record;
+use std::collections::HashMap;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Bars remembered between two looks; more than a screen has room for.
+const BARS_MAX: usize = 10_000;
+
+/// What a relay has to say.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// All that `task` streamed has arrived where it belongs.
+    Drained { task: usize },
+    /// What `task` streamed can't be passed on or kept.
+    StreamFailed { task: usize, why: String },
+}
+
+/// The receiving end.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    letters: Arc<Mutex<Letters>>,
+    wake: UnixStream,
+    waker: Arc<UnixStream>,
+}
+
+/// A sending end, for another thread.
+#[derive(Debug, Clone)]
+pub(crate) struct Sender {
+    letters: Arc<Mutex<Letters>>,
+    waker: Arc<UnixStream>,
+}
+
+#[derive(Debug, Default)]
+struct Letters {
+    notices: Vec<Notice>,
+    /// The newest record of each bar: a display shows no more.
+    progress: Vec<Record>,
+    places: HashMap<(String, String), usize>,
+}
+
+impl Letters {
+    fn is_empty(&self) -> bool {
+        self.notices.is_empty() && self.progress.is_empty()
+    }
+}
+
+impl Inbox {
+    pub(crate) fn new() -> io::Result<Inbox> {
+        let (wake, waker) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        waker.set_nonblocking(true)?;
+        Ok(Inbox { letters: Arc::default(), wake, waker: Arc::new(waker) })
+    }
+
+    pub(crate) fn sender(&self) -> Sender {
+        Sender { letters: Arc::clone(&self.letters), waker: Arc::clone(&self.waker) }
+    }
+
+    /// Readable while something is in here.
+    pub(crate) fn fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+
+    /// Takes everything out.
+    pub(crate) fn take(&mut self) -> (Vec<Notice>, Vec<Record>) {
+        let mut buffer = [0; 64];
+        while matches!(self.wake.read(&mut buffer), Ok(1..)) {}
+        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        let letters = std::mem::take(&mut *letters);
+        (letters.notices, letters.progress)
+    }
+}
+
+impl Sender {
+    pub(crate) fn notice(&self, notice: Notice) {
+        self.put(|letters| letters.notices.push(notice));
+    }
+
+    pub(crate) fn progress(&self, record: Record) {
+        self.put(|letters| {
+            let name = (record.task.clone(), record.id.clone());
+            if let Some(place) = letters.places.get(&name) {
+                letters.progress[*place] = record;
+            } else if letters.progress.len() < BARS_MAX {
+                letters.places.insert(name, letters.progress.len());
+                letters.progress.push(record);
+            }
+        });
+    }
+
+    fn put(&self, put: impl FnOnce(&mut Letters)) {
+        let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = letters.is_empty();
+        put(&mut letters);
+        if first {
+            // The other end lives as long as this one, and one byte always fits.
+            let _ = (&*self.waker).write(&[1]);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A task as processes: one group, its outputs, its end.
+
+use crate::output::{Capture, Channel};
+use crate::script::Invocation;
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How the first process of a task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Status(i32),
+    Signal(i32),
+}
+
+impl Exit {
+    /// As a shell would report it.
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Exit::Status(status) => status as u8,
+            Exit::Signal(signal) => 128 + signal as u8,
+        }
+    }
+}
+
+/// How far the end of a task's processes has come, once its first process has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// It runs, or what it left behind may still finish by itself.
+    Patient(Option<Instant>),
+    /// What it left behind was asked to end.
+    Terminated(Instant),
+    /// What it left behind was killed.
+    Killed(Instant),
+}
+
+/// A task that has been started and not yet been brought to its end.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) task: usize,
+    pub(crate) group: Pid,
+    pub(crate) started: Instant,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) timed_out: bool,
+    pub(crate) captures: [Capture; 2],
+    pub(crate) exit: Option<Exit>,
+    pub(crate) stage: Stage,
+}
+
+impl Live {
+    /// Starts a task in a process group of its own. Nothing but its three standard streams is
+    /// inherited.
+    pub(crate) fn start(
+        task: usize,
+        command: &mut Command,
+        folder: &Path,
+        timeout: Option<Duration>,
+    ) -> io::Result<Live> {
+        let started = Instant::now();
+        command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // Reaped by number with all other children, those it leaves to us included.
+        #[allow(clippy::zombie_processes)]
+        let mut child = command.spawn()?;
+        let group = Pid::from_raw(child.id().cast_signed());
+        let missing = || io::Error::other("a pipe is missing");
+        let out: OwnedFd = child.stdout.take().ok_or_else(missing)?.into();
+        let err: OwnedFd = child.stderr.take().ok_or_else(missing)?.into();
+        let captures = Capture::new(Channel::Stdout, out, folder)
+            .and_then(|out| Ok([out, Capture::new(Channel::Stderr, err, folder)?]));
+        let captures = match captures {
+            Ok(captures) => captures,
+            Err(error) => {
+                let _ = killpg(group, Signal::SIGKILL);
+                return Err(error);
+            }
+        };
+        Ok(Live {
+            task,
+            group,
+            started,
+            deadline: timeout.map(|timeout| started + timeout),
+            timed_out: false,
+            captures,
+            exit: None,
+            stage: Stage::Patient(None),
+        })
+    }
+
+    /// Sends `signal` to all of the task's group.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let _ = killpg(self.group, signal);
+    }
+
+    /// Whether a process of the group is left.
+    pub(crate) fn group_lives(&self) -> bool {
+        killpg(self.group, None) != Err(Errno::ESRCH)
+    }
+
+    /// Whether somebody may still print.
+    pub(crate) fn is_captured(&self) -> bool {
+        self.captures.iter().any(|capture| capture.fd().is_some())
+    }
+}
+
+/// The command that runs `invocation`.
+pub(crate) fn command(invocation: &Invocation, stdin: Option<OwnedFd>) -> Command {
+    let mut command = Command::new(&invocation.program);
+    command.args(&invocation.arguments);
+    command.stdin(stdin.map_or_else(Stdio::null, Stdio::from));
+    command
+}

@@ -1,0 +1,86 @@
+//! What may start next. Decides, and touches nothing.
+
+use crate::graph::Graph;
+use std::collections::VecDeque;
+
+/// The order of a run: groups of tasks, each group started as a whole.
+#[derive(Debug)]
+pub(crate) struct Schedule<'a> {
+    graph: &'a Graph,
+    group_of: Vec<usize>,
+    chosen: Vec<bool>,
+    /// Members of each group, at the place of its first member.
+    members: Vec<Vec<usize>>,
+    /// Ends each group still waits for.
+    waits: Vec<usize>,
+    ready: VecDeque<usize>,
+}
+
+impl<'a> Schedule<'a> {
+    /// Orders the chosen tasks, which must hold all that they need.
+    pub(crate) fn new(graph: &'a Graph, chosen: &[bool]) -> Schedule<'a> {
+        let group_of = graph.groups(chosen);
+        let mut members = vec![Vec::new(); graph.len()];
+        let mut waits = vec![0; graph.len()];
+        for task in (0..graph.len()).filter(|task| chosen[*task]) {
+            let group = group_of[task];
+            members[group].push(task);
+            waits[group] +=
+                graph.needs[task].iter().filter(|need| group_of[**need] != group).count();
+        }
+        let ready = (0..graph.len())
+            .filter(|group| !members[*group].is_empty() && waits[*group] == 0)
+            .collect();
+        Schedule { graph, group_of, chosen: chosen.to_vec(), members, waits, ready }
+    }
+
+    /// The next group that may start, if any.
+    pub(crate) fn next(&mut self) -> Option<Vec<usize>> {
+        self.ready.pop_front().map(|group| std::mem::take(&mut self.members[group]))
+    }
+
+    /// Whether something could start now.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// `task` has ended well: what waited for it alone is ready.
+    pub(crate) fn ended(&mut self, task: usize) {
+        for &user in &self.graph.needed_by[task] {
+            let group = self.group_of[user];
+            if self.chosen[user] && group != self.group_of[task] {
+                self.waits[group] -= 1;
+                if self.waits[group] == 0 {
+                    self.ready.push_back(group);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_start_whole_and_once_their_needs_have_ended() {
+        let config = crate::config::parse(
+            "tasks:\n  a: {bash: x}\n  b: {bash: x}\n  p: {bash: x, streaming: true, before: [a]}\n  \
+             c: {bash: x, streaming: true, before: [p, b]}\n  z: {bash: x, before: [p, c]}",
+        )
+        .unwrap();
+        let graph = Graph::new(&config).unwrap();
+        let mut schedule = Schedule::new(&graph, &[true; 5]);
+        assert_eq!(schedule.next(), Some(vec![0]));
+        assert_eq!(schedule.next(), Some(vec![1]));
+        assert_eq!(schedule.next(), None);
+        schedule.ended(0);
+        assert!(!schedule.has_ready());
+        schedule.ended(1);
+        assert_eq!(schedule.next(), Some(vec![2, 3]));
+        schedule.ended(3);
+        assert_eq!(schedule.next(), None);
+        schedule.ended(2);
+        assert_eq!(schedule.next(), Some(vec![4]));
+    }
+}
