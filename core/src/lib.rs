@@ -13,6 +13,7 @@
 //! - [`interrupt`]: how Ctrl-C reaches a call that blocks.
 //! - [`socket`]: values, events and waiting behind one path; [`progress`]: what tasks report.
 
+mod cores;
 mod error;
 pub mod fifo;
 pub mod files;

@@ -4,6 +4,7 @@ use super::address;
 use super::binary::{self, LENGTH_BYTES, status};
 use super::command::Request;
 use super::subscription::Subscription;
+use crate::cores;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interrupt;
 use crate::json::Json;
@@ -37,8 +38,6 @@ pub struct Client {
     outstanding: usize,
     /// Longest wait for a reply that should come at once.
     reply_limit: Option<Duration>,
-    /// Whether looking before sleeping can help: not with a single core.
-    spin: bool,
 }
 
 /// One reply, read off the wire.
@@ -55,7 +54,6 @@ impl Client {
     /// [`ErrorKind::Unreachable`] when nobody listens there.
     pub fn connect(path: &Path) -> Result<Client> {
         let stream = connect(path)?;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Client {
             stream,
             path: path.to_owned(),
@@ -64,7 +62,6 @@ impl Client {
             unread: (0, 0),
             outstanding: 0,
             reply_limit: None,
-            spin: cores > 1,
         })
     }
 
@@ -270,7 +267,7 @@ impl Client {
         if self.input.len() < self.unread.1 + room {
             self.input.resize(self.unread.1 + room, 0);
         }
-        let spin_until = self.spin.then(|| Instant::now() + SPIN);
+        let mut spin_until = None;
         loop {
             let buffer = &mut self.input[self.unread.1..];
             match recv(&self.stream, buffer, RecvFlags::DONTWAIT) {
@@ -284,7 +281,9 @@ impl Client {
                 Err(error) => return Err(self.lost(&error.into())),
             }
             let now = Instant::now();
-            if spin_until.is_some_and(|until| now < until) {
+            // With a single core this would keep the server from running.
+            let until = spin_until.get_or_insert_with(|| now + SPIN);
+            if now < *until && cores::several() {
                 std::hint::spin_loop();
                 continue;
             }

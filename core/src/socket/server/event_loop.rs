@@ -5,6 +5,7 @@ use super::super::store::Store;
 use super::Options;
 use super::connection::Connection;
 use super::handle::Order;
+use crate::cores;
 use mio::event::Event;
 use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token};
@@ -302,8 +303,7 @@ impl Spin {
 
     fn new() -> Spin {
         // With one core it would keep the very client from running that it waits for.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Spin { credit: 0, allowed: cores > 1 }
+        Spin { credit: 0, allowed: cores::several() }
     }
 
     fn is_on(&self) -> bool {
