@@ -58,12 +58,11 @@ fn the_environment_of_a_command() {
         .env("OTTO_TASK_NAME", "outer")
         .env("OTTO_TASK", "outer")
         .env("OTTO_TASK_DIR", "/nowhere")
-        .env("OTTO_INPUT_PIPE", "/nowhere")
         .run()
         .ok()
         .stdout;
     let variables: HashMap<&str, &str> = out.lines().filter_map(|l| l.split_once('=')).collect();
-    for name in ["OTTO_TASK_NAME", "OTTO_TASK", "OTTO_TASK_DIR", "OTTO_INPUT_PIPE"] {
+    for name in ["OTTO_TASK_NAME", "OTTO_TASK", "OTTO_TASK_DIR"] {
         assert!(!variables.contains_key(name), "{name} came through");
     }
     let run = variables["OTTO_RUN_ID"];

@@ -65,8 +65,7 @@ fn wrong_usage_is_status_2() {
     ] {
         refused(&place, command, 2, &[]);
     }
-    // A typing error is answered with what may have been meant.
-    refused(&place, "otto-get --defualt x key", 2, &["--default"]);
+    refused(&place, "otto-get --defualt x key", 2, &["--defualt", "--help"]);
 }
 
 #[test]
