@@ -22,17 +22,20 @@ pub(super) fn of_user() -> Result<PathBuf> {
     Ok(path)
 }
 
-/// The folder of `run`, made new: what stands in its place is no longer anybody's.
+/// Where the folder of `run` belongs; the per-user folder above it is there afterwards.
 pub(super) fn of_run(run: RunId) -> Result<PathBuf> {
-    let path = of_user()?.join(run.to_string());
-    match DirBuilder::new().mode(0o700).create(&path) {
-        Ok(()) => return Ok(path),
+    Ok(of_user()?.join(run.to_string()))
+}
+
+/// Makes the folder of a run anew: what stands in its place is no longer anybody's.
+pub(super) fn make(path: &Path) -> Result<()> {
+    match DirBuilder::new().mode(0o700).create(path) {
+        Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(Error::io("create", &path, error)),
+        Err(error) => return Err(Error::io("create", path, error)),
     }
-    fs::remove_dir_all(&path).map_err(|error| Error::io("clear", &path, error))?;
-    create(&path)?;
-    Ok(path)
+    fs::remove_dir_all(path).map_err(|error| Error::io("clear", path, error))?;
+    create(path)
 }
 
 fn create(path: &Path) -> Result<()> {

@@ -48,12 +48,12 @@ impl Run {
         let mut lock = take_lock(id)?;
         // A dead run may have borne the same number.
         remains::remove(id, &remains::read_record(&lock)?)?;
+        // Recorded before it is there: a death in between leaves nothing that nobody knows of.
         let dir = directory::of_run(id)?;
         let record = remains::Record { dir: Some(dir.clone()), descendants };
-        write_record(&mut lock, &record).map_err(|error| {
-            let _ = fs::remove_dir_all(&dir);
-            Error::io("write", &id.lock_path(), error)
-        })?;
+        write_record(&mut lock, &record)
+            .map_err(|error| Error::io("write", &id.lock_path(), error))?;
+        directory::make(&dir)?;
         Ok(Run { id, dir, _lock: lock, owner })
     }
 
@@ -88,8 +88,10 @@ impl Drop for Run {
         if self.owner == process::id() {
             let record =
                 remains::Record { dir: Some(self.dir.clone()), descendants: Descendants::Left };
-            let _ = remains::remove(self.id, &record);
-            let _ = fs::remove_file(self.id.lock_path());
+            // What resists stays known by its lock file, and the next start tries again.
+            if remains::remove(self.id, &record).is_ok() {
+                let _ = fs::remove_file(self.id.lock_path());
+            }
         }
     }
 }
