@@ -8,7 +8,7 @@ use otto_core::Key;
 use otto_core::run::Environment;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A client of one server: `OTTO_SOCKET` unless `socket_path` is given.
 ///
@@ -28,7 +28,6 @@ use std::path::PathBuf;
 #[pyclass(module = "otto", frozen)]
 pub(crate) struct OttoClient {
     /// The server's path; None where there is no server.
-    #[pyo3(get)]
     socket_path: Option<PathBuf>,
     /// The task whose keys `set()` sets; None: keys are taken as given.
     #[pyo3(get)]
@@ -45,6 +44,12 @@ impl OttoClient {
             socket_path: socket_path.or(environment.socket),
             task_name: task_name.or(environment.task_name),
         }
+    }
+
+    /// The server's path; None where there is no server.
+    #[getter]
+    fn socket_path(&self) -> Option<&str> {
+        self.socket_path.as_deref().and_then(Path::to_str)
     }
 
     /// Stores `value` under `<task_name>.<key>` and returns True.

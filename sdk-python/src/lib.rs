@@ -4,9 +4,11 @@
 //! errors in [`errors`]. What a forked child must not share with its parent is kept
 //! [per process](fork).
 
+mod buffer;
 mod client;
 mod convert;
 mod crossing;
+mod dataset;
 mod errors;
 mod exit;
 mod fork;
@@ -20,6 +22,7 @@ mod progress;
 mod progress_report;
 mod region;
 mod serve;
+mod shared_memory;
 mod stream;
 mod subscription;
 mod values;
@@ -33,6 +36,8 @@ mod _otto {
 
     #[pymodule_export]
     use crate::client::OttoClient;
+    #[pymodule_export]
+    use crate::dataset::{get_dataset, put_dataset};
     #[pymodule_export]
     use crate::functions::{
         delete, get, get_many, get_with_revision, incr, list_keys, publish, set, stats, subscribe,
@@ -48,6 +53,8 @@ mod _otto {
     use crate::region::TaskDataRegion;
     #[pymodule_export]
     use crate::serve::{Server, serve};
+    #[pymodule_export]
+    use crate::shared_memory::SharedMemory;
     #[pymodule_export]
     use crate::subscription::{Event, Subscription};
 

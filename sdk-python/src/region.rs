@@ -5,12 +5,11 @@ use crate::crossing::blocking;
 use crate::errors::{lift, usage};
 use otto_core::region::Document;
 use otto_core::run::{Environment, RunId};
-use otto_core::{Json, Result, TaskName, limits};
+use otto_core::{Json, Result, TaskName};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
-use std::path::PathBuf;
 use std::process;
 use std::sync::{Mutex, PoisonError};
 
@@ -44,7 +43,7 @@ impl TaskDataRegion {
     ///
     /// It grows when needed.
     #[classmethod]
-    #[pyo3(signature = (task, size=limits::DOCUMENT_BYTES_DEFAULT))]
+    #[pyo3(signature = (task, size=65536))]
     fn create(
         _class: &Bound<'_, PyType>,
         py: Python<'_>,
@@ -111,8 +110,8 @@ impl TaskDataRegion {
 
     /// The file: a little-endian u32 length, then as much JSON.
     #[getter]
-    fn path(&self) -> PathBuf {
-        self.run.document_path(&self.task)
+    fn path(&self) -> String {
+        self.run.document_path(&self.task).display().to_string()
     }
 }
 
