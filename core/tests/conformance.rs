@@ -1,5 +1,5 @@
 //! One suite for everything that keeps values: files, documents, the socket.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use otto_core::files::FileStore;
 use otto_core::region::DocumentStore;

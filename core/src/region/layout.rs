@@ -40,6 +40,8 @@ const _: () = assert!(offset::JOURNAL == HEADER_BYTES as u64);
 
 /// What an image adds to its JSON: a length before it and a CRC after it.
 pub(super) const FRAME_BYTES: usize = 8;
+/// Of these, the CRC.
+pub(super) const CRC_BYTES: usize = 4;
 /// Longest image, in bytes.
 pub(super) const IMAGE_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + FRAME_BYTES;
 

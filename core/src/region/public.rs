@@ -1,6 +1,6 @@
 //! The public file of a document: one image at its start, slack after it.
 
-use super::layout::{FRAME_BYTES, IMAGE_BYTES_MAX, Image, decode, encode};
+use super::layout::{CRC_BYTES, FRAME_BYTES, IMAGE_BYTES_MAX, Image, decode, encode};
 use super::place;
 use crate::error::{Error, ErrorKind, Result};
 use rustix::fs::{FallocateFlags, Stat, fallocate, ftruncate};
@@ -117,10 +117,15 @@ pub(super) fn read_image(file: &File, start: u64, buffer: &mut Vec<u8>) -> io::R
         match decode(&buffer[..size]) {
             Image::Longer(needed) if size == buffer.len() && needed <= IMAGE_BYTES_MAX => {
                 // Nothing is allocated for a length that the file does not have.
-                if file.metadata()?.len() < start + needed as u64 {
+                let least = start + (needed - CRC_BYTES) as u64;
+                if file.metadata()?.len() < least {
                     return Ok(Image::Longer(needed));
                 }
                 buffer.resize(needed.next_multiple_of(512), 0);
+            }
+            // A script may leave off the CRC and end the file right there.
+            Image::Longer(needed) if needed > FRAME_BYTES && size + CRC_BYTES >= needed => {
+                return Ok(Image::Unchecked(4..needed - CRC_BYTES));
             }
             image => {
                 if let Image::Whole(range) | Image::Unchecked(range) = &image {

@@ -1,5 +1,5 @@
 //! Output files under abuse: killed writers, a full disk, folders that refuse.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod faults;
 #[path = "../region/roles.rs"]

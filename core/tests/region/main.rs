@@ -1,5 +1,5 @@
 //! Documents and datasets under abuse, and their format byte for byte.
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod datasets;
 mod faults;
