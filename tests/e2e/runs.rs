@@ -12,7 +12,11 @@ fn a_bad_file_is_refused_before_anything_starts() {
     let started = "    bash: touch started\n";
     for (file, status, mentions) in [
         (format!("tasks:\n  a:\n{started}    befor: [b]\n"), 2, &["otto.yml:4", "before"][..]),
-        (format!("tasks:\n  a:\n{started}  b:\n{started}    before: [aa]\n"), 2, &["aa", "'a'"]),
+        (
+            format!("tasks:\n  a:\n{started}  b:\n{started}    before: [aa]\n"),
+            2,
+            &["otto.yml:6", "\"aa\"", "\"a\""],
+        ),
         (
             format!("tasks:\n  a:\n{started}    before: [b]\n  b:\n{started}    before: [a]\n"),
             2,

@@ -68,7 +68,6 @@ fn bad_input_is_answered_or_hung_up_on() {
         "GET \u{1}",
         "SET k [1,2",
         "PUBLISH",
-        "SUBSCRIBE",
     ] {
         let reply = text(&socket, &format!("{line}\nPING\n"));
         let lines: Vec<&str> = reply.lines().collect();

@@ -83,7 +83,10 @@ impl<'a> Engine<'a> {
         self.announce();
         loop {
             self.start_ready();
-            self.finish_ended();
+            if self.finish_ended() {
+                // What has ended may let others start; nothing would wake us for that.
+                continue;
+            }
             if self.live.is_empty() && (self.cancel.is_some() || !self.schedule.has_ready()) {
                 break;
             }

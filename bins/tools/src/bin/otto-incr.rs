@@ -1,5 +1,6 @@
 //! Adds to a number.
 
+use anyhow::Context;
 use clap::ArgMatches;
 use otto_core::Key;
 use otto_core::run::Environment;
@@ -15,7 +16,7 @@ fn increment(arguments: &ArgMatches) -> Done {
     let key = Key::parse(text(arguments, "KEY"))?;
     let by = given(arguments, "BY").map_or(Ok(1), |by| number("BY", by))?;
     let mut values = otto_core::open(named_via(arguments)?, &Environment::from_process())?;
-    let sum = values.increment(&key, by)?;
+    let sum = values.increment(&key, by).with_context(|| format!("add to {key}"))?;
     print(format!("{sum}\n").as_bytes())?;
     Ok(0)
 }
