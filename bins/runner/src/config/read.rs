@@ -96,7 +96,10 @@ impl Reader {
             match TaskName::parse(&key.text) {
                 Ok(name) if name.as_str() != NO_TASK => tasks.push(self.task(name, key.line, node)),
                 Ok(_) => {
-                    self.problem(key.line, "a task can't be named _: that is keys' without one")
+                    self.problem(
+                        key.line,
+                        "a task can't be named _: it stands for keys without a task",
+                    );
                 }
                 Err(error) => self.problem(key.line, error.to_string()),
             }

@@ -83,15 +83,12 @@ impl<'a> Engine<'a> {
         self.announce();
         loop {
             self.start_ready();
-            if self.finish_ended() {
-                // What has ended may let others start; nothing would wake us for that.
-                continue;
-            }
-            if self.live.is_empty() && (self.cancel.is_some() || !self.schedule.has_ready()) {
+            self.parts.display.flush();
+            if self.live.is_empty() {
                 break;
             }
-            self.parts.display.flush();
             self.wait();
+            self.finish_ended();
         }
         self.streams.close();
         self.sweep();

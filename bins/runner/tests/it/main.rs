@@ -1,0 +1,12 @@
+//! otto-run as its users meet it: the program, real files, real processes.
+
+#![allow(clippy::unwrap_used)]
+
+mod bad_files;
+mod ending;
+mod files;
+mod project;
+mod shapes;
+mod streams;
+mod tasks;
+mod values;

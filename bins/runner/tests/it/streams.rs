@@ -1,0 +1,247 @@
+//! The rules of one stream: when it begins, when it ends, and who is told.
+
+use crate::project::Project;
+use std::os::unix::fs::FileTypeExt;
+use std::time::{Duration, Instant};
+
+/// The seed's three tasks; its thousand items are ten and its second is a hundredth.
+const SEED: &str = r#"
+tasks:
+  generate_data:
+    streaming: true
+    bash: |
+      for i in {1..10}; do
+        echo "{\"id\": $i, \"timestamp\": \"$(date -Iseconds)\"}"
+        sleep 0.01
+      done > "$OTTO_OUTPUT_PIPE"
+
+  process_data:
+    before: [generate_data]
+    streaming: true
+    bash: |
+      while read -r item; do
+        echo "Processing item $item..."
+        echo "$item" > "$OTTO_OUTPUT_PIPE"
+      done < "$OTTO_INPUT_PIPE"
+
+  aggregate:
+    before: [process_data]
+    streaming: true
+    python3: |
+      import json
+      import sys
+
+      count = 0
+      with open(os.environ['OTTO_INPUT_PIPE'], 'r') as pipe:
+          for line in pipe:
+              count += 1
+              if count % 5 == 0:
+                  print(f"Processed {count} items so far...", file=sys.stderr)
+
+      print(f"Total: {count} items")
+"#;
+
+#[test]
+fn the_seeds_three_tasks() {
+    let project = Project::new(SEED);
+    for jobs in ["-j1", "-j8"] {
+        let ended = project.run(&[jobs]);
+        ended.ok();
+        assert_eq!(ended.lines("process_data").len(), 10);
+        assert_eq!(ended.lines("aggregate"), ["Total: 10 items"]);
+        assert!(ended.err.contains("[aggregate] Processed 10 items so far..."));
+    }
+}
+
+#[test]
+fn the_seeds_log_parser_reads_its_standard_input() {
+    let project = Project::new(
+        r#"
+tasks:
+  tail_logs:
+    streaming: true
+    bash: |
+      tail -n +1 app.log > "$OTTO_OUTPUT_PIPE"
+
+  parse_logs:
+    before: [tail_logs]
+    streaming: true
+    python3: |
+      import re
+      for line in sys.stdin:  # Connected to tail_logs pipe
+          if re.search(r'ERROR', line):
+              print(f"Found error: {line}")
+"#,
+    );
+    project.write("app.log", "INFO fine\nERROR one\nINFO fine\nERROR two\n");
+    let ended = project.run(&[]);
+    ended.ok();
+    assert_eq!(
+        ended.lines("parse_logs"),
+        ["Found error: ERROR one", "", "Found error: ERROR two", ""]
+    );
+}
+
+#[test]
+fn an_item_arrives_while_the_producer_runs() {
+    // The producer holds its second item back until the consumer has shown the first.
+    let project = Project::new(
+        r#"
+tasks:
+  produce:
+    streaming: true
+    bash: |
+      echo first > "$OTTO_OUTPUT_PIPE"
+      for i in {1..3000}; do
+        if [ -e seen ]; then echo second > "$OTTO_OUTPUT_PIPE"; exit 0; fi
+        sleep 0.01
+      done
+      exit 1
+  consume:
+    before: [produce]
+    streaming: true
+    bash: |
+      while read -r item; do
+        echo "got $item"
+        touch seen
+      done < "$OTTO_INPUT_PIPE"
+"#,
+    );
+    for jobs in ["-j1", "-j2"] {
+        let _ = std::fs::remove_file(project.path("seen"));
+        let ended = project.run(&[jobs]);
+        ended.ok();
+        assert_eq!(ended.lines("consume"), ["got first", "got second"]);
+    }
+}
+
+/// Runs a producer and a consumer, both given as bash.
+fn pair(producer: &str, consumer: &str) -> crate::project::Ended {
+    let indent = |text: &str| text.trim().replace('\n', "\n      ");
+    let project = Project::new(&format!(
+        "tasks:\n  p:\n    streaming: true\n    bash: |\n      {}\n  c:\n    streaming: true\n    before: [p]\n    bash: |\n      {}\n",
+        indent(producer),
+        indent(consumer)
+    ));
+    let begin = Instant::now();
+    let ended = project.run(&["-j1"]);
+    assert!(begin.elapsed() < Duration::from_secs(30), "slow");
+    ended
+}
+
+#[test]
+fn any_number_of_openings_is_one_stream() {
+    let echoes = "echo $SECONDS > \"$OTTO_OUTPUT_PIPE\"\n".repeat(5);
+    let ended = pair(&echoes, "wc -l < \"$OTTO_INPUT_PIPE\"");
+    ended.ok();
+    assert_eq!(ended.lines("c"), ["5"]);
+    let ended =
+        pair("for i in {1..1000}; do echo $i > \"$OTTO_OUTPUT_PIPE\"; done", "sort -n | md5sum");
+    ended.ok();
+    assert_eq!(ended.lines("c"), ["53d025127ae99ab79e8502aae2d9bea6  -"]);
+}
+
+#[test]
+fn nothing_written_and_never_opened_is_an_empty_stream() {
+    let ended = pair(": > \"$OTTO_OUTPUT_PIPE\"", "wc -c < \"$OTTO_INPUT_PIPE\"");
+    ended.ok();
+    assert_eq!(ended.lines("c"), ["0"]);
+    let ended = pair("true", "wc -c < \"$OTTO_INPUT_PIPE\"; wc -c");
+    ended.ok();
+    assert_eq!(ended.lines("c"), ["0", "0"]);
+    // Nor does a consumer that never opens its input hold up a producer of little.
+    pair("echo x > \"$OTTO_OUTPUT_PIPE\"", "true").ok();
+}
+
+#[test]
+fn a_consumer_may_come_after_its_producer_has_ended() {
+    let ended = pair(
+        "for i in {1..20}; do echo $i; done > \"$OTTO_OUTPUT_PIPE\"; echo $PPID",
+        "until grep -qs \"\" \"$OTTO_TASK_DIR/../p/output.p.json\"; do sleep 0.01; done; wc -l < \"$OTTO_INPUT_PIPE\"",
+    );
+    ended.ok();
+    assert_eq!(ended.lines("c"), ["20"]);
+}
+
+#[test]
+fn paths_are_pipes_nobody_else_may_read() {
+    let project = Project::new(
+        "tasks:\n  p: {streaming: true, bash: 'test -p \"$OTTO_OUTPUT_PIPE\"; test -z \"${OTTO_INPUT_PIPE-}\"; dirname \"$OTTO_OUTPUT_PIPE\"; echo \"$OTTO_RUN_DIR\"'}\n",
+    );
+    let ended = project.run(&[]);
+    ended.ok();
+    let lines = ended.lines("p");
+    assert_eq!(lines[0], lines[1]);
+    assert!(!std::path::Path::new(lines[0]).exists());
+    // A FIFO on the disk would be named by the type of its file.
+    assert!(std::fs::metadata(project.path("otto.yml")).is_ok_and(|m| !m.file_type().is_fifo()));
+}
+
+#[test]
+fn tasks_hold_no_ends_of_streams_they_were_not_given() {
+    let ended = pair("ls -l /proc/self/fd", "ls -l /proc/self/fd; cat > /dev/null");
+    ended.ok();
+    let pipes = |task| ended.lines(task).iter().filter(|line| line.contains("pipe:")).count();
+    // Output and errors; the consumer's standard input is the stream.
+    assert_eq!((pipes("p"), pipes("c")), (2, 3), "{}", ended.out);
+}
+
+#[test]
+fn a_producer_whose_readers_have_gone_has_not_failed() {
+    let ended = pair("yes > \"$OTTO_OUTPUT_PIPE\"", "head -1 \"$OTTO_INPUT_PIPE\"");
+    ended.ok();
+    assert_eq!(ended.lines("c"), ["y"]);
+    assert!(ended.err.contains("p: ended after"), "{}", ended.err);
+    let project = Project::new(
+        "tasks:\n  p:\n    streaming: true\n    python3: |\n      with open(os.environ['OTTO_OUTPUT_PIPE'], 'w') as out:\n          while True: print('x' * 1000, file=out)\n  c: {streaming: true, before: [p], bash: 'head -1 > /dev/null'}\n  d: {bash: echo after, before: [p, c]}\n",
+    );
+    let ended = project.run(&[]);
+    ended.ok();
+    assert!(ended.err.contains("BrokenPipeError"), "{}", ended.err);
+    assert_eq!(ended.lines("d"), ["after"]);
+}
+
+#[test]
+fn a_producer_that_fails_gives_its_consumers_no_end_of_stream() {
+    let ended = pair(
+        "echo half > \"$OTTO_OUTPUT_PIPE\"; exit 3",
+        "trap 'echo asked; exit 1' TERM\nwhile read -r line; do echo \"$line\"; done\necho complete",
+    );
+    assert_eq!(ended.code(), 3);
+    let lines = ended.lines("c");
+    assert!(!lines.contains(&"complete") && lines.contains(&"asked"), "{lines:?}");
+    let why = "c: ended after";
+    assert!(ended.err.contains(why) && ended.err.contains("since p, whose stream it read, failed"));
+    let last = ended.err.lines().last().unwrap();
+    assert!(last.contains("task \"p\" failed with status 3"), "{last}");
+}
+
+#[test]
+fn a_consumer_that_fails_ends_its_producer() {
+    let ended = pair("yes > \"$OTTO_OUTPUT_PIPE\"", "head -1; exit 5");
+    assert_eq!(ended.code(), 5);
+}
+
+#[test]
+fn a_background_process_that_holds_a_stream_open_is_ended() {
+    for holder in
+        ["sleep 1000", "setsid sleep 1000", "setsid bash -c 'trap \"\" TERM; sleep 1000; :'"]
+    {
+        let ended = pair(
+            &format!("exec 5> \"$OTTO_OUTPUT_PIPE\"; echo x >&5; {holder} > /dev/null 2>&1 &"),
+            "wc -l",
+        );
+        ended.ok();
+        assert_eq!(ended.lines("c"), ["1"], "{holder}");
+    }
+}
+
+#[test]
+fn a_daemon_that_still_writes_is_waited_for_briefly() {
+    let ended = pair(
+        "(sleep 0.1; echo late > \"$OTTO_OUTPUT_PIPE\") & echo early > \"$OTTO_OUTPUT_PIPE\"",
+        "cat",
+    );
+    ended.ok();
+    assert_eq!(ended.lines("c"), ["early"].into_iter().chain(["late"]).collect::<Vec<_>>());
+}
