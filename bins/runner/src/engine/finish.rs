@@ -17,9 +17,8 @@ const BURIAL: Duration = Duration::from_secs(1);
 
 impl Engine<'_> {
     /// Takes note of every task that is over: its first process has ended, its group is gone, all
-    /// it printed was read, and its stream has arrived. Says whether there was any.
-    pub(super) fn finish_ended(&mut self) -> bool {
-        let before = self.live.len();
+    /// it printed was read, and its stream has arrived.
+    pub(super) fn finish_ended(&mut self) {
         let mut place = 0;
         while place < self.live.len() {
             if self.is_over(place) {
@@ -31,7 +30,6 @@ impl Engine<'_> {
                 place += 1;
             }
         }
-        self.live.len() < before
     }
 
     fn is_over(&mut self, place: usize) -> bool {
