@@ -13,6 +13,8 @@ const BARS_MAX: usize = 10_000;
 /// What a relay has to say.
 #[derive(Debug)]
 pub(crate) enum Notice {
+    /// Nobody writes `task`'s stream any more.
+    Closed { task: usize },
     /// All that `task` streamed has arrived where it belongs.
     Drained { task: usize },
     /// What `task` streamed can't be passed on or kept.

@@ -34,6 +34,8 @@ struct Output {
     consumers: Vec<usize>,
     /// Whether the kernel or a relay passes it on.
     direct: bool,
+    /// What the relay said.
+    closed: bool,
     drained: bool,
 }
 
@@ -92,8 +94,10 @@ impl Streams {
                 sources.push((relay.source(pipe.read).map_err(said)?, producer));
             }
             let keeper = Some(pipe.write);
-            self.outputs
-                .insert(producer, Output { link, keeper, consumers, direct, drained: false });
+            self.outputs.insert(
+                producer,
+                Output { link, keeper, consumers, direct, closed: false, drained: false },
+            );
         }
         for &consumer in &producers {
             let from = upstreams(consumer);
@@ -160,23 +164,38 @@ impl Streams {
         }
     }
 
-    /// A relay says that all of a task's stream has been passed on.
-    pub(crate) fn set_drained(&mut self, task: usize) {
+    /// A relay says that nobody writes a task's stream any more.
+    pub(crate) fn set_closed(&mut self, task: usize) {
         if let Some(output) = self.outputs.get_mut(&task) {
-            output.drained = true;
+            output.closed = true;
         }
     }
 
-    /// Whether, after [`Streams::close_output`], nobody holds the task's stream open any more and
-    /// none of it is still in a relay.
-    pub(crate) fn is_over(&self, task: usize) -> bool {
+    /// A relay says that all of a task's stream has been passed on.
+    pub(crate) fn set_drained(&mut self, task: usize) {
+        if let Some(output) = self.outputs.get_mut(&task) {
+            (output.closed, output.drained) = (true, true);
+        }
+    }
+
+    /// Whether nobody, not even [`Streams::close_output`]'s caller, holds the task's stream open.
+    pub(crate) fn is_closed(&self, task: usize) -> bool {
         let Some(output) = self.outputs.get(&task) else { return true };
         if !output.direct {
-            return output.drained;
+            return output.closed;
         }
         match output.consumers.iter().find_map(|consumer| self.inputs.get(consumer)) {
             Some(input) => nobody_writes(&input.read),
             None => true,
+        }
+    }
+
+    /// Whether the task's stream is closed and, when it is kept in a file, all of it is there.
+    pub(crate) fn is_over(&self, task: usize) -> bool {
+        let kept = |output: &Output| output.consumers.is_empty();
+        match self.outputs.get(&task) {
+            Some(output) if kept(output) => output.drained,
+            _ => self.is_closed(task),
         }
     }
 
@@ -233,6 +252,11 @@ fn start(
     let work = move || {
         let task_of = |id| sources.iter().find(|(source, _)| *source == id).map(|(_, task)| *task);
         let result = relay.run(&watch, |event| match event {
+            Event::Closed(source) => {
+                if let Some(task) = task_of(source) {
+                    sender.notice(Notice::Closed { task });
+                }
+            }
             Event::Drained(source) => {
                 if let Some(task) = task_of(source) {
                     sender.notice(Notice::Drained { task });

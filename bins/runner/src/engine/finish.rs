@@ -39,17 +39,21 @@ impl Engine<'_> {
         for channel in 0..2 {
             self.read_output(place, channel);
         }
-        if !self.has_failed(&self.live[place]) {
-            self.streams.close_output(self.live[place].task);
+        let live = &self.live[place];
+        let group_lives = live.group_lives();
+        // A background job of the task may still open its stream, as long as we are patient.
+        let is_patient = group_lives && matches!(live.stage, Stage::Patient(_));
+        if !is_patient && !self.has_failed(live) {
+            self.streams.close_output(live.task);
         }
         let live = &self.live[place];
+        // A failed producer's stream has no end that anybody may wait for.
+        let stream_is_over = self.has_failed(live) || self.streams.is_over(live.task);
         let given_up = matches!(live.stage, Stage::Killed(until) if until <= Instant::now());
-        given_up || !live.is_captured() && !live.group_lives() && self.stream_is_over(live)
-    }
-
-    /// A failed producer's stream has no end that anybody may wait for.
-    fn stream_is_over(&self, live: &Live) -> bool {
-        self.has_failed(live) || self.streams.is_over(live.task)
+        if given_up {
+            return stream_is_over || !self.streams.is_closed(live.task);
+        }
+        !live.is_captured() && !group_lives && stream_is_over
     }
 
     fn has_failed(&self, live: &Live) -> bool {
@@ -104,7 +108,7 @@ impl Engine<'_> {
 
     /// Kills processes of the task that left its group, but only where they hold up its stream.
     fn kill_escaped(&self, live: &Live) {
-        if self.stream_is_over(live) {
+        if self.has_failed(live) || self.streams.is_closed(live.task) {
             return;
         }
         let folder = self.parts.workspace.of_task(self.name(live.task));
@@ -125,7 +129,7 @@ impl Engine<'_> {
             return self.end_badly(task, Ending::Failed("timed out".to_owned()), time);
         }
         if exit == Exit::Status(0) {
-            if !self.streams.is_over(task) && self.cancel.is_none() {
+            if !self.streams.is_closed(task) && self.cancel.is_none() {
                 self.culprit.get_or_insert(task);
                 let name = self.name(task);
                 self.fail(

@@ -139,6 +139,7 @@ impl<'a> Engine<'a> {
         let (notices, progress) = self.parts.inbox.take();
         for notice in notices {
             match notice {
+                Notice::Closed { task } => self.streams.set_closed(task),
                 Notice::Drained { task } => self.streams.set_drained(task),
                 Notice::StreamFailed { task, why } => {
                     self.streams.set_drained(task);

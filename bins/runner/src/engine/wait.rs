@@ -33,7 +33,7 @@ impl Engine<'_> {
         let ended = self.live.iter().filter(|live| live.exit.is_some());
         fds.extend(
             ended
-                .filter(|live| !self.streams.is_over(live.task))
+                .filter(|live| !self.streams.is_closed(live.task))
                 .filter_map(|live| self.streams.end_fd(live.task)),
         );
         match poll(&mut fds, timeout) {
@@ -100,16 +100,19 @@ impl Engine<'_> {
 
     /// How long nothing can happen by the clock.
     fn timeout(&self) -> PollTimeout {
+        let now = Instant::now();
         let stages = self.live.iter().filter_map(|live| match live.stage {
             Stage::Patient(until) => until,
-            Stage::Terminated(until) | Stage::Killed(until) => Some(until),
+            Stage::Terminated(until) => Some(until),
+            // Once that is over only events count, such as the last of a stream being kept.
+            Stage::Killed(until) => (until > now).then_some(until),
         });
         let running = self.live.iter().filter(|live| live.exit.is_none() && !live.timed_out);
         let deadlines = running.filter_map(|live| live.deadline);
         let kill = self.cancel.as_ref().and_then(|cancel| cancel.kill_at());
         let next = stages.chain(deadlines).chain(kill).chain(self.parts.display.wakes_at()).min();
         let Some(next) = next else { return PollTimeout::NONE };
-        let left = next.saturating_duration_since(Instant::now());
+        let left = next.saturating_duration_since(now);
         // Rounded up, or the last millisecond would be spent asking.
         let left = left + std::time::Duration::from_micros(999);
         PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)

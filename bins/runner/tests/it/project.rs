@@ -10,14 +10,14 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Far longer than anything here takes; only a hang gets there.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
-pub struct Project {
+pub(crate) struct Project {
     folder: tempfile::TempDir,
 }
 
 impl Project {
-    pub fn new(otto_yml: &str) -> Project {
+    pub(crate) fn new(otto_yml: &str) -> Project {
         let folder = tempfile::Builder::new().prefix("project").tempdir().unwrap();
         let project = Project { folder };
         for name in ["home", "runtime"] {
@@ -27,26 +27,26 @@ impl Project {
         project
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
     /// A file of a task in the newest run's folder.
-    pub fn of_task(&self, task: &str, file: &str) -> PathBuf {
+    pub(crate) fn of_task(&self, task: &str, file: &str) -> PathBuf {
         let mut projects = fs::read_dir(self.path("home/.otto")).unwrap();
         let project = projects.next().unwrap().unwrap().path();
         project.join("latest/tasks").join(task).join(file)
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_otto-run"));
         command.args(arguments).current_dir(self.folder.path());
         for (name, _) in std::env::vars_os() {
@@ -59,14 +59,14 @@ impl Project {
         command
     }
 
-    pub fn start(&self, arguments: &[&str]) -> Started {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Started {
         let mut child = self.command(arguments).spawn().unwrap();
         let out = collect(child.stdout.take().unwrap());
         let err = collect(child.stderr.take().unwrap());
         Started { child, out, err }
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.start(arguments).wait()
     }
 }
@@ -80,23 +80,23 @@ fn collect(from: impl Read + Send + 'static) -> JoinHandle<String> {
     })
 }
 
-pub struct Started {
+pub(crate) struct Started {
     child: Child,
     out: JoinHandle<String>,
     err: JoinHandle<String>,
 }
 
 impl Started {
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    pub fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
 
-    pub fn wait(mut self) -> Ended {
+    pub(crate) fn wait(mut self) -> Ended {
         let deadline = Instant::now() + LIMIT;
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -118,35 +118,35 @@ impl Started {
     }
 }
 
-pub struct Ended {
-    pub run: u32,
-    pub status: ExitStatus,
-    pub out: String,
-    pub err: String,
+pub(crate) struct Ended {
+    pub(crate) run: u32,
+    pub(crate) status: ExitStatus,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 impl Ended {
     /// The status a shell would show; and whatever the status, nothing of the run is left.
-    pub fn code(&self) -> i32 {
+    pub(crate) fn code(&self) -> i32 {
         assert_eq!(traces(self.run), Vec::<String>::new(), "{}", self.err);
         self.status.code().unwrap_or_else(|| -self.status.signal().unwrap())
     }
 
     /// Asserts that all went well, and returns what the tasks printed.
-    pub fn ok(&self) -> &str {
+    pub(crate) fn ok(&self) -> &str {
         assert_eq!(self.code(), 0, "out:\n{}\nerr:\n{}", self.out, self.err);
         &self.out
     }
 
     /// The lines of one task's standard output.
-    pub fn lines(&self, task: &str) -> Vec<&str> {
+    pub(crate) fn lines(&self, task: &str) -> Vec<&str> {
         let prefix = format!("[{task}] ");
         self.out.lines().filter_map(|line| line.strip_prefix(&prefix)).collect()
     }
 }
 
 /// What a run has left: regions, lock, socket, processes.
-pub fn traces(run: u32) -> Vec<String> {
+pub(crate) fn traces(run: u32) -> Vec<String> {
     let mut found = Vec::new();
     let numbered = format!("otto-{run}");
     for folder in ["/dev/shm", "/tmp"] {
@@ -169,7 +169,7 @@ pub fn traces(run: u32) -> Vec<String> {
 }
 
 /// Waits until `what` holds.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + LIMIT;
     while !holds() {
         assert!(Instant::now() < deadline, "still not: {what}");
@@ -178,7 +178,7 @@ pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Waits until a file is there and has something in it.
-pub fn until_written(path: &Path) {
+pub(crate) fn until_written(path: &Path) {
     until(&format!("{} written", path.display()), || {
         fs::metadata(path).is_ok_and(|found| found.len() > 0)
     });

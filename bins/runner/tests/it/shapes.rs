@@ -142,3 +142,15 @@ fn a_consumer_of_two_shapes_at_once() {
     ended.ok();
     assert_eq!((ended.lines("both"), ended.lines("only")), (vec!["40000"], vec!["20000"]));
 }
+
+#[test]
+fn a_consumer_may_take_its_time_after_its_producers_end() {
+    // Longer than the patience with what a task leaves behind, and more than the pipes hold.
+    let project = Project::new(&format!(
+        "tasks:\n{}  slow: {{streaming: true, before: [p], bash: 'sleep 2; wc -l'}}\n  also: {{streaming: true, before: [p], bash: 'sleep 2; wc -l'}}\n",
+        noise("p", 8)
+    ));
+    let ended = project.run(&[]);
+    ended.ok();
+    assert_eq!((ended.lines("slow"), ended.lines("also")), (vec!["20000"], vec!["20000"]));
+}

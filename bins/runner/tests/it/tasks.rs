@@ -116,7 +116,7 @@ fn python_prints_as_it_goes() {
 #[test]
 fn action_runs_what_its_first_line_names() {
     let project = Project::new(
-        "tasks:\n  a:\n    action: |\n      #!/usr/bin/env -S python3 -u\n      import sys\n      print('py', sys.flags.unbuffered)\n  b:\n    action: |\n      #!/bin/sh -e\n      echo sh $-\n",
+        "tasks:\n  a:\n    action: |\n      #!/usr/bin/env -S python3 -B\n      import sys\n      print('py', sys.flags.dont_write_bytecode)\n  b:\n    action: |\n      #!/bin/sh -e\n      echo sh $-\n",
     );
     let ended = project.run(&[]);
     ended.ok();

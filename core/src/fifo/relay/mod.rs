@@ -27,8 +27,10 @@ pub struct SinkId(usize);
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// Nobody writes this source any more, and all it carried has reached its sinks; or all its
+    /// Nobody writes this source any more; its last records may still be on their way. Or all its
     /// sinks have gone, and whoever writes it is told so by the kernel.
+    Closed(SourceId),
+    /// The source is closed, and all it carried has reached its sinks.
     Drained(SourceId),
     /// A sink's reader has gone: it gets nothing more.
     Gone(SinkId),
@@ -124,7 +126,7 @@ impl Relay {
                 .collect();
             for owner in ready {
                 match owner {
-                    Owner::Source(source) => self.sources[source].read(),
+                    Owner::Source(source) => self.sources[source].take(),
                     Owner::Sink(sink) => {
                         self.sinks[sink].check_reader();
                         self.sinks[sink].write(&self.sources);
@@ -139,13 +141,13 @@ impl Relay {
     }
 
     /// What to wait for: room in sinks that have something to take, bytes from sources that have
-    /// room, and readers that leave.
+    /// room, and readers and writers that leave.
     fn interest<'a>(&'a self, stop: &'a impl AsFd) -> (Vec<PollFd<'a>>, Vec<Owner>) {
         let mut fds = vec![PollFd::new(stop.as_fd(), PollFlags::POLLIN)];
         let mut owners = Vec::new();
         for (place, source) in self.sources.iter().enumerate() {
-            if let Some(fd) = source.wants() {
-                fds.push(PollFd::new(fd, PollFlags::POLLIN));
+            if let Some((fd, flags)) = source.wants() {
+                fds.push(PollFd::new(fd, flags));
                 owners.push(Owner::Source(place));
             }
         }
@@ -174,7 +176,11 @@ impl Relay {
         }
         for (place, source) in self.sources.iter_mut().enumerate() {
             let slowest = self.sinks.iter().filter_map(|sink| sink.position_in(place)).min();
-            if source.advance(slowest) {
+            let drained = source.advance(slowest);
+            if source.take_closed() {
+                on_event(Event::Closed(SourceId(place)));
+            }
+            if drained {
                 on_event(Event::Drained(SourceId(place)));
             }
         }

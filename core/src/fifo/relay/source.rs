@@ -2,6 +2,7 @@
 
 use crate::limits::RELAY_BUFFER_BYTES;
 use nix::errno::Errno;
+use nix::poll::PollFlags;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Positions count bytes since the beginning of the stream.
@@ -15,7 +16,17 @@ pub(super) struct Source {
     base: u64,
     /// Just behind the last newline seen.
     lines_end: u64,
+    closed: Closed,
     drained: bool,
+}
+
+/// Whether anybody writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Closed {
+    No,
+    /// Nobody does, which has not been told yet.
+    Untold,
+    Told,
 }
 
 impl Source {
@@ -26,6 +37,7 @@ impl Source {
             head: 0,
             base: 0,
             lines_end: 0,
+            closed: Closed::No,
             drained: false,
         }
     }
@@ -60,9 +72,44 @@ impl Source {
         self.drained
     }
 
-    /// What to wait for when more may be read.
-    pub(super) fn wants(&self) -> Option<BorrowedFd<'_>> {
-        self.from.as_ref().filter(|_| !self.is_full()).map(AsFd::as_fd)
+    /// What to wait for: bytes when there is room for them, else just the last writer's leaving.
+    pub(super) fn wants(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
+        let from = self.from.as_ref()?.as_fd();
+        match (self.is_full(), self.closed) {
+            (false, _) => Some((from, PollFlags::POLLIN)),
+            (true, Closed::No) => Some((from, PollFlags::empty())),
+            (true, _) => None,
+        }
+    }
+
+    /// Something that was wanted has come.
+    pub(super) fn take(&mut self) {
+        if self.is_full() {
+            self.close();
+        } else {
+            self.read();
+        }
+    }
+
+    /// Whether it has become known, since the last call, that nobody writes any more.
+    pub(super) fn take_closed(&mut self) -> bool {
+        let untold = self.closed == Closed::Untold;
+        if untold {
+            self.closed = Closed::Told;
+        }
+        untold
+    }
+
+    fn close(&mut self) {
+        if self.closed == Closed::No {
+            self.closed = Closed::Untold;
+        }
+    }
+
+    /// Reads no more.
+    fn stop(&mut self) {
+        self.from = None;
+        self.close();
     }
 
     /// The bytes from `start` to `end`.
@@ -78,7 +125,7 @@ impl Source {
     }
 
     /// Reads what is there, as far as it fits.
-    pub(super) fn read(&mut self) {
+    fn read(&mut self) {
         let Some(from) = &self.from else { return };
         let used = self.buffer.len();
         let room = RELAY_BUFFER_BYTES - (used - self.head);
@@ -86,7 +133,7 @@ impl Source {
         let read = nix::unistd::read(from, &mut self.buffer[used..]);
         self.buffer.truncate(used + *read.as_ref().unwrap_or(&0));
         match read {
-            Ok(0) => self.from = None,
+            Ok(0) => self.stop(),
             Ok(_) => {
                 let newline = self.buffer[used..].iter().rposition(|byte| *byte == b'\n');
                 if let Some(at) = newline {
@@ -94,7 +141,7 @@ impl Source {
                 }
             }
             Err(Errno::EINTR | Errno::EAGAIN) => {}
-            Err(_) => self.from = None,
+            Err(_) => self.stop(),
         }
     }
 
@@ -102,7 +149,7 @@ impl Source {
     /// which case the producer is told by closing. Whether this drained the source.
     pub(super) fn advance(&mut self, slowest: Option<u64>) -> bool {
         if slowest.is_none() {
-            self.from = None;
+            self.stop();
         }
         let taken = slowest.unwrap_or(self.end());
         self.head += (taken - self.base) as usize;

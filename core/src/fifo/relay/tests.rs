@@ -51,7 +51,38 @@ fn every_consumer_gets_every_byte() {
     for reader in readers {
         assert!(reader.join().unwrap() == sent);
     }
-    assert!(matches!(relay.join().unwrap()[..], [Event::Drained(SourceId(0))]));
+    assert!(matches!(
+        relay.join().unwrap()[..],
+        [Event::Closed(SourceId(0)), Event::Drained(SourceId(0))]
+    ));
+}
+
+#[test]
+fn a_slow_consumer_does_not_hide_that_the_producer_has_left() {
+    let Pipe { read, write } = pipe().unwrap();
+    let mut relay = Relay::new();
+    let source = relay.source(read).unwrap();
+    let out = pipe().unwrap();
+    let sink = relay.sink(out.write).unwrap();
+    relay.connect(source, sink);
+    let (news, heard) = std::sync::mpsc::channel();
+    let stop = pipe().unwrap();
+    let relay = thread::spawn(move || {
+        relay.run(&stop.read, |event| news.send(format!("{event:?}")).unwrap()).unwrap();
+    });
+    // As much as both pipes and the buffer hold: nobody reads a byte of it yet.
+    let mut sent = Vec::new();
+    let mut writer = File::from(write);
+    while sent.len() < 2_500_000 {
+        let piece = noise(sent.len() as u64, 50_000);
+        writer.write_all(&piece).unwrap();
+        sent.extend(piece);
+    }
+    drop(writer);
+    assert_eq!(heard.recv().unwrap(), "Closed(SourceId(0))");
+    assert!(reader(out.read).join().unwrap() == sent);
+    assert_eq!(heard.recv().unwrap(), "Drained(SourceId(0))");
+    relay.join().unwrap();
 }
 
 #[test]
@@ -132,7 +163,7 @@ fn producers_are_merged_by_whole_lines_whatever_their_length() {
     }
     assert!(found == expected);
     writers.into_iter().for_each(|writer| writer.join().unwrap());
-    assert_eq!(relay.join().unwrap().len(), 6);
+    assert_eq!(relay.join().unwrap().len(), 12);
 }
 
 #[test]
