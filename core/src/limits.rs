@@ -36,7 +36,7 @@ pub const MESSAGE_BYTES_MAX: usize = 4096;
 pub const PIPE_BYTES: i32 = 1 << 20;
 /// Read ahead of a stream's slowest consumer by the relay, in bytes.
 pub const RELAY_BUFFER_BYTES: usize = 1 << 20;
-/// Longest wait for a lock whose holder makes no progress, in seconds.
+/// Longest wait for a lock under which no progress is made, in seconds.
 pub const LOCK_WAIT_SECONDS: u64 = 10;
 /// Longest description of a dataset, in bytes of JSON.
 pub const DATASET_ABOUT_BYTES_MAX: usize = 64 << 10;

@@ -18,48 +18,62 @@ const TRIES_PER_CHECK: u32 = 16;
 const SLEEP_MIN: Duration = Duration::from_micros(20);
 const SLEEP_MAX: Duration = Duration::from_millis(1);
 
+/// What can be learned about whoever holds a lock.
+pub(crate) struct Holder {
+    /// The process, if it has left its number.
+    pub(crate) process: Option<u32>,
+    /// Anything that is another number whenever work has been done under the lock.
+    pub(crate) progress: u64,
+}
+
 /// An exclusive lock on a file, released on drop.
 pub(crate) struct Exclusive<'a> {
     file: &'a File,
     owner: u32,
+    identify: fn() -> u32,
 }
 
-/// Locks `file`, which stands for `path`; `holder` says who has it when that takes too long.
+/// Locks `file`, which stands for `path`; `holder` is asked when that takes long.
 ///
 /// # Errors
-/// [`ErrorKind::TimedOut`] after [`LOCK_WAIT_SECONDS`], naming the holder; what an installed
-/// [`interrupt`] check returned.
+/// [`ErrorKind::TimedOut`] after [`LOCK_WAIT_SECONDS`] without progress, naming the holder; what
+/// an installed [`interrupt`] check returned.
 pub(crate) fn exclusive<'a>(
     file: &'a File,
     path: &Path,
-    holder: impl FnOnce() -> Option<u32>,
+    holder: impl Fn() -> Holder,
 ) -> Result<Exclusive<'a>> {
-    exclusive_as(process::id(), file, path, holder)
+    exclusive_by(process::id, file, path, holder)
 }
 
-/// As [`exclusive`], for a caller that has just asked for its process ID.
-pub(crate) fn exclusive_as<'a>(
-    owner: u32,
+/// As [`exclusive`], for a caller with a cheaper way to know its process ID.
+pub(crate) fn exclusive_by<'a>(
+    identify: fn() -> u32,
     file: &'a File,
     path: &Path,
-    holder: impl FnOnce() -> Option<u32>,
+    holder: impl Fn() -> Holder,
 ) -> Result<Exclusive<'a>> {
     let mut waiting: Option<Waiting> = None;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Exclusive { file, owner }),
+            Ok(()) => return Ok(Exclusive { file, owner: identify(), identify }),
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
             Err(TryLockError::WouldBlock) => {}
         }
-        if !waiting.get_or_insert_with(Waiting::new).once()? {
-            return Err(taken(path, holder()));
+        if !waiting.get_or_insert_with(|| Waiting::new(holder().progress)).once()? {
+            let now = holder();
+            if waiting.as_ref().is_some_and(|waiting| waiting.progress == now.progress) {
+                return Err(taken(path, now.process));
+            }
+            // Many are at work, only not we: that is no reason to give up.
+            waiting = Some(Waiting::new(now.progress));
         }
     }
 }
 
 /// Locks `file` if nobody else has.
-pub(crate) fn try_exclusive(file: &File) -> Option<Exclusive<'_>> {
-    file.try_lock().ok().map(|()| Exclusive { file, owner: process::id() })
+pub(crate) fn try_exclusive(identify: fn() -> u32, file: &File) -> Option<Exclusive<'_>> {
+    file.try_lock().ok().map(|()| Exclusive { file, owner: identify(), identify })
 }
 
 fn taken(path: &Path, holder: Option<u32>) -> Error {
@@ -74,15 +88,16 @@ fn taken(path: &Path, holder: Option<u32>) -> Error {
 }
 
 struct Waiting {
+    progress: u64,
     deadline: Instant,
     tries: u32,
     sleep: Duration,
 }
 
 impl Waiting {
-    fn new() -> Waiting {
+    fn new(progress: u64) -> Waiting {
         let deadline = Instant::now() + Duration::from_secs(LOCK_WAIT_SECONDS);
-        Waiting { deadline, tries: 0, sleep: SLEEP_MIN }
+        Waiting { progress, deadline, tries: 0, sleep: SLEEP_MIN }
     }
 
     /// Pauses; false when it has been long enough.
@@ -104,7 +119,7 @@ impl Waiting {
 impl Drop for Exclusive<'_> {
     fn drop(&mut self) {
         // A child forked meanwhile shares the lock with its parent, whose it is to release.
-        if self.owner == process::id() {
+        if self.owner == (self.identify)() {
             let _ = self.file.unlock();
         }
     }

@@ -3,7 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Json;
 use crate::limits::DOCUMENT_BYTES_MAX;
-use crate::lock;
+use crate::lock::{self, Holder};
 use crate::object::Object;
 use crate::objects::{check_size, not_an_object};
 use nix::libc::{ELOOP, O_NOFOLLOW, O_NONBLOCK};
@@ -119,11 +119,14 @@ fn open_lock(names: &Names, path: &Path) -> Result<File> {
         })
 }
 
-/// The process that says it is writing.
-fn holder(lock: &File) -> Option<u32> {
+/// Who holds `lock`: a writer leaves its number there while it replaces the file.
+fn holder(lock: &File) -> Holder {
     let mut text = [0; 16];
-    let size = lock.read_at(&mut text, 0).ok()?;
-    std::str::from_utf8(&text[..size]).ok()?.trim().parse().ok()
+    let size = lock.read_at(&mut text, 0).unwrap_or(0);
+    let process = std::str::from_utf8(&text[..size]).ok().and_then(|text| text.trim().parse().ok());
+    let changed =
+        lock.metadata().map_or(0, |found| found.mtime() * 1_000_000_000 + found.mtime_nsec());
+    Holder { process, progress: changed.cast_unsigned() }
 }
 
 /// Puts a file of `bytes` in the place of `path`. The lock file is not empty meanwhile.

@@ -1,15 +1,14 @@
 //! The control file of a document: lock, sequence number and journal.
 
 use super::layout::{self, HEADER_BYTES, MAGIC, VERSION};
-use super::map::ControlPage;
+use super::map::{ControlPage, process_id};
 use super::place;
 use crate::error::{Error, ErrorKind, Result};
-use crate::lock::{self, Exclusive};
+use crate::lock::{self, Exclusive, Holder};
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::process;
 use std::sync::atomic::Ordering::Relaxed;
 
 #[derive(Debug)]
@@ -55,7 +54,7 @@ impl Control {
 
     fn of(file: File, path: &Path) -> Result<Control> {
         let page = ControlPage::new(&file).map_err(|error| Error::io("map", path, error))?;
-        Ok(Control { file, page, path: path.to_owned(), opener: process::id() })
+        Ok(Control { file, page, path: path.to_owned(), opener: process_id() })
     }
 
     /// Whether the file is still the one of its name, and long enough to be read through the
@@ -73,7 +72,7 @@ impl Control {
 
     /// Whether this process opened the file itself, so that its lock is its own.
     pub(super) fn is_own(&self) -> bool {
-        self.opener == process::id()
+        self.opener == process_id()
     }
 
     /// Says who holds the lock, for those who wait in vain.
@@ -83,13 +82,20 @@ impl Control {
 
     /// Takes the lock of all writers; only for a file that [is our own](Control::is_own).
     pub(super) fn lock(&self) -> Result<Exclusive<'_>> {
-        let holder = || Some(self.page.writer().load(Relaxed)).filter(|pid| *pid != 0);
-        lock::exclusive_as(self.opener, &self.file, &self.path, holder)
+        lock::exclusive_by(process_id, &self.file, &self.path, || self.holder())
     }
 
     /// Takes the lock if it is free.
     pub(super) fn try_lock(&self) -> Option<Exclusive<'_>> {
-        if self.is_own() { lock::try_exclusive(&self.file) } else { None }
+        if self.is_own() { lock::try_exclusive(process_id, &self.file) } else { None }
+    }
+
+    fn holder(&self) -> Holder {
+        if !self.is_usable().unwrap_or(false) {
+            return Holder { process: None, progress: 0 };
+        }
+        let process = Some(self.page.writer().load(Relaxed)).filter(|id| *id != 0);
+        Holder { process, progress: self.page.sequence().load(Relaxed) }
     }
 }
 

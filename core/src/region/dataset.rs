@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::json::Json;
 use crate::key::TaskName;
 use crate::limits::DATASET_ABOUT_BYTES_MAX;
-use crate::lock;
+use crate::lock::{self, Holder};
 use crate::run::{RunId, SHARED_MEMORY};
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use std::fs::{self, File};
@@ -97,7 +97,7 @@ impl Dataset {
                 continue;
             };
             // One publisher at a time replaces a given predecessor.
-            let _held = lock::exclusive(&current, &path, || None)?;
+            let _held = lock::exclusive(&current, &path, || Holder { process: None, progress: 0 })?;
             let found = place::status(&current, &path)?;
             if found.st_nlink == 0 {
                 continue;

@@ -7,12 +7,15 @@
 
 use super::layout::{HEADER_BYTES, offset};
 use memmap2::{Mmap, MmapOptions, MmapRaw};
-use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
 use std::num::NonZeroUsize;
+use std::process;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// The first page of a control file. Its file must be that long; the caller has looked.
@@ -69,6 +72,22 @@ impl ControlPage {
     }
 }
 
+/// This process's ID without a system call, and without mistake after a fork: it is kept on a page
+/// that the kernel empties in every child.
+pub(super) fn process_id() -> u32 {
+    static KEPT: OnceLock<Option<Anonymous>> = OnceLock::new();
+    let Some(page) = KEPT.get_or_init(|| Anonymous::wiped_on_fork().ok()) else {
+        return process::id();
+    };
+    let kept = &page.words()[0];
+    if let Ok(id @ 1..) = u32::try_from(kept.load(Relaxed)) {
+        return id;
+    }
+    let id = process::id();
+    kept.store(id.into(), Relaxed);
+    id
+}
+
 /// A whole file mapped for reading.
 #[derive(Debug)]
 pub(super) struct ReadOnly {
@@ -88,7 +107,7 @@ impl ReadOnly {
     }
 }
 
-/// Anonymous memory shared with the children this process forks, as words.
+/// Anonymous memory, as words.
 #[derive(Debug)]
 pub(super) struct Anonymous {
     start: NonNull<c_void>,
@@ -103,11 +122,24 @@ unsafe impl Sync for Anonymous {}
 impl Anonymous {
     /// `words` words of eight zero bytes.
     pub(super) fn new(words: NonZeroUsize) -> io::Result<Anonymous> {
+        Anonymous::map(words, MapFlags::MAP_SHARED)
+    }
+
+    /// One word of this process alone: zero at first, and again in each child it forks.
+    fn wiped_on_fork() -> io::Result<Anonymous> {
+        let page = Anonymous::map(NonZeroUsize::MIN, MapFlags::MAP_PRIVATE)?;
+        // SAFETY: the advice is about a mapping of our own that holds nothing but atomics, for
+        // which zero is a value like any other.
+        unsafe { madvise(page.start, 8, MmapAdvise::MADV_WIPEONFORK)? };
+        Ok(page)
+    }
+
+    fn map(words: NonZeroUsize, sharing: MapFlags) -> io::Result<Anonymous> {
         let bytes = words.checked_mul(const { NonZeroUsize::new(8).unwrap() });
         let bytes = bytes.ok_or(io::ErrorKind::OutOfMemory)?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing of ours.
-        let start = unsafe { mmap_anonymous(None, bytes, access, MapFlags::MAP_SHARED)? };
+        let start = unsafe { mmap_anonymous(None, bytes, access, sharing)? };
         Ok(Anonymous { start, words })
     }
 

@@ -44,10 +44,11 @@ impl DocumentStore {
                 Err(error) => return Err(error),
             }
         }
-        let path = self.run.document_path(task);
         let Some(document) = self.documents.get_mut(task) else { return look(b"") };
         match document.snapshot() {
-            Ok(json) => look(json).map_err(|error| not_an_object(&path, &error)),
+            Ok(json) => {
+                look(json).map_err(|error| not_an_object(&self.run.document_path(task), &error))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.documents.remove(task);
                 look(b"")

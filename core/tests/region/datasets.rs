@@ -68,7 +68,7 @@ fn a_replaced_or_removed_dataset_stays_for_its_holders() {
     let mut first = Dataset::open(run, &name).unwrap();
     publish(b"second, and longer");
     let mut second = Dataset::open(run, &name).unwrap();
-    assert_eq!(Dataset::list(run).unwrap(), [name.clone()]);
+    assert_eq!(Dataset::list(run).unwrap(), std::slice::from_ref(&name));
     Dataset::remove(run, &name).unwrap();
     assert_eq!(bytes_of(&mut first), b"first");
     assert_eq!(bytes_of(&mut second), b"second, and longer");
