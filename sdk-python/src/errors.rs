@@ -8,7 +8,10 @@ use rustix::io::Errno;
 
 /// The exception that says the same as `error`.
 pub(crate) fn to_python(py: Python<'_>, error: &Error) -> PyErr {
-    let errno = error.io_source().and_then(std::io::Error::raw_os_error);
+    let errno = match (error.io_source().and_then(std::io::Error::raw_os_error), error.kind()) {
+        (None, ErrorKind::Full) => Some(Errno::NOSPC.raw_os_error()),
+        (errno, _) => errno,
+    };
     let class = match (error.kind(), errno) {
         (ErrorKind::Usage | ErrorKind::TooLarge, _) => "UsageError",
         (ErrorKind::NotFound, _) => "NotFound",

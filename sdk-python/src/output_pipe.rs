@@ -103,11 +103,18 @@ impl OutputPipe {
         py: Python<'_>,
         _exception: &Bound<'_, pyo3::types::PyTuple>,
     ) -> PyResult<()> {
-        self.close(py)
+        self.end(py)
     }
 }
 
 impl OutputPipe {
+    fn end(&self, py: Python<'_>) -> PyResult<()> {
+        if !self.stream.is_ours() {
+            return Ok(());
+        }
+        blocking(py, |tick| self.stream.end(tick))
+    }
+
     fn check_owner(&self, py: Python<'_>) -> PyResult<()> {
         if self.stream.is_ours() {
             return Ok(());
@@ -119,10 +126,8 @@ impl OutputPipe {
 
 impl Drop for OutputPipe {
     fn drop(&mut self) {
-        if self.stream.is_ours() {
-            // Whoever wants to hear of errors closes it.
-            let _ = Python::try_attach(|py| self.close(py));
-        }
+        // Whoever wants to hear of errors closes it.
+        let _ = Python::try_attach(|py| self.end(py));
     }
 }
 

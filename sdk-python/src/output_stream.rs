@@ -30,6 +30,8 @@ struct State {
     sending: bool,
     /// Somebody will call `send_soon`.
     scheduled: bool,
+    /// Ctrl-C ended a wait for the reader: nobody waits for it again unasked.
+    interrupted: bool,
     /// What a `send_soon` ran into: told to the next caller.
     failed: Option<Errno>,
 }
@@ -54,6 +56,7 @@ impl OutputStream {
             pending: Vec::new(),
             sending: false,
             scheduled: false,
+            interrupted: false,
             failed: None,
         };
         Ok(OutputStream {
@@ -116,6 +119,8 @@ impl OutputStream {
             state.sending = false;
             piece.append(&mut state.pending);
             state.pending = piece;
+            state.interrupted =
+                matches!(&sent, Err(error) if error.kind() == ErrorKind::Interrupted);
             self.drained.notify_all();
             sent?;
         }
@@ -131,6 +136,16 @@ impl OutputStream {
             self.lock().file = None;
         }
         drained
+    }
+
+    /// Closes because nobody will write again: as [`OutputStream::close`], but when Ctrl-C ended
+    /// the last wait only what fits is sent.
+    pub(crate) fn end(&self, tick: Tick<'_>) -> Result<()> {
+        if self.lock().interrupted {
+            self.send_soon();
+            self.lock().file = None;
+        }
+        self.close(tick)
     }
 
     /// Writes `piece`, removing from it what the pipe took.
@@ -197,7 +212,7 @@ impl Deferred for OutputStream {
     }
 
     fn finish(&self, tick: Tick<'_>) -> Result<()> {
-        self.close(tick)
+        self.end(tick)
     }
 }
 

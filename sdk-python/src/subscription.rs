@@ -26,14 +26,15 @@ pub(crate) struct Subscription {
 }
 
 /// One change.
-///
-/// `seq` is its number in the order of the run, `event` is "set", "delete" or "publish", `key`
-/// the key or channel, and `value` the new value, None for a removal.
 #[pyclass(module = "otto", frozen, get_all)]
 pub(crate) struct Event {
+    /// Its number in the order of the run.
     seq: u64,
+    /// What happened: "set", "delete" or "publish".
     event: &'static str,
+    /// The key or channel.
     key: String,
+    /// The new value, None for a removal.
     value: Py<PyAny>,
 }
 

@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import pytest
-
 import otto
+import pytest
 
 
 @pytest.fixture(autouse=True)

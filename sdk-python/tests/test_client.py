@@ -3,9 +3,8 @@
 import os
 import threading
 
-import pytest
-
 import otto
+import pytest
 
 
 def test_the_seeds_usage_block() -> None:

@@ -5,10 +5,9 @@ import subprocess
 import sys
 from typing import Any
 
+import otto
 import pytest
 from conftest import eventually, python
-
-import otto
 
 
 def bars() -> dict[str, Any]:

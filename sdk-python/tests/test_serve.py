@@ -6,10 +6,9 @@ import signal
 import subprocess
 import sys
 
+import otto
 import pytest
 from conftest import python
-
-import otto
 
 
 def traces(run: int | None) -> list[str]:
@@ -39,7 +38,9 @@ def test_nothing_is_left(server_process) -> None:
     otto.put_dataset("d", b"abc")
     folder = os.environ["OTTO_RUN_DIR"]
     assert os.stat(folder).st_mode & 0o777 == 0o700
-    assert all(os.stat(path).st_mode & 0o077 == 0 for path in traces(run) if not os.path.islink(path))
+    assert all(
+        os.stat(path).st_mode & 0o077 == 0 for path in traces(run) if not os.path.islink(path)
+    )
     assert traces(run)
     server_process.close()
     assert not traces(run)
@@ -60,7 +61,7 @@ def test_one_at_a_time_and_again_and_again() -> None:
     for _ in range(3):
         server = otto.serve()
         with server:
-            with pytest.raises(otto.UsageError, match="one otto.serve"), otto.serve():
+            with pytest.raises(otto.UsageError, match="serves already"), otto.serve():
                 pass
             assert otto.list_keys() == []
             otto.set("a", 1)

@@ -4,10 +4,9 @@ import enum
 import json
 import math
 
+import otto
 import pytest
 from conftest import python
-
-import otto
 
 NASTY = [
     "",
@@ -56,7 +55,12 @@ def test_what_json_reads_differently_is_stored_as_json_says(via: str) -> None:
     class Text(str):
         pass
 
-    for value, expected in [((1, 2), [1, 2]), ({1: 2}, {"1": 2}), (Level.HIGH, 3), (Text("x"), "x")]:
+    for value, expected in [
+        ((1, 2), [1, 2]),
+        ({1: 2}, {"1": 2}),
+        (Level.HIGH, 3),
+        (Text("x"), "x"),
+    ]:
         otto.set("t.value", value)
         assert otto.get("t.value") == expected
 
@@ -104,7 +108,7 @@ def test_a_missing_key(via: str) -> None:
         otto.get("t.missing")
     assert isinstance(caught.value, otto.NotFound)
     assert str(caught.value) == "no such key: t.missing"
-    with pytest.raises(otto.NotFound, match="t.missing"):
+    with pytest.raises(otto.NotFound, match="t[.]missing"):
         otto.delete("t.missing")
     assert otto.get("t.missing", 5) == 5
     assert otto.get("t.missing", default=None) is None

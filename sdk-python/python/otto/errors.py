@@ -19,11 +19,12 @@ class OttoError(Exception):
     """Whatever goes wrong in otto; its text is one line that says what to do.
 
     >>> import otto
-    >>> try:
-    ...     otto.get("no key")
-    ... except otto.OttoError as error:
-    ...     print(type(error).__name__)
-    UsageError
+    >>> with otto.serve():
+    ...     try:
+    ...         otto.get("build.version")
+    ...     except otto.OttoError as error:
+    ...         print(type(error).__name__, "-", error)
+    NotFound - no such key: build.version
     """
 
     def __str__(self) -> str:
