@@ -1,17 +1,14 @@
 //! The variables of a task.
 
-use otto_core::run::{Run, variable};
+use otto_core::run::{Installation, Run, variable};
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 /// What every task of a run gets.
 #[derive(Debug)]
 pub(crate) struct Common {
-    /// The folder of the helpers, first on every PATH.
-    bin: Option<PathBuf>,
-    /// Where Python finds `otto` when it has none of its own.
-    modules: Option<PathBuf>,
+    installation: Installation,
     fixed: Vec<(&'static str, OsString)>,
     envs: Vec<(String, String)>,
 }
@@ -28,26 +25,16 @@ pub(crate) struct Own<'a> {
 
 impl Common {
     /// `envs` are those of the whole file.
-    pub(crate) fn new(run: &Run, socket: Option<&Path>, envs: &[(String, String)]) -> Common {
-        let bin = std::env::current_exe()
-            .and_then(|exe| exe.canonicalize())
-            .ok()
-            .and_then(|exe| exe.parent().map(Path::to_path_buf));
+    pub(crate) fn new(run: &Run, socket: &Path, envs: &[(String, String)]) -> Common {
+        let installation = Installation::of_this_program();
         let mut fixed = vec![
             (variable::RUN_ID, run.id().to_string().into()),
             (variable::RUN_DIR, run.dir().into()),
+            (variable::SOCKET, socket.into()),
         ];
-        fixed.extend(socket.map(|socket| (variable::SOCKET, socket.into())));
-        if let Some(prefix) = bin.as_deref().and_then(Path::parent) {
-            let functions = prefix.join("share/otto/otto.sh");
-            if functions.is_file() {
-                fixed.push((variable::OTTO_SH, functions.into()));
-            }
-        }
-        let prefix = bin.as_deref().and_then(Path::parent);
-        let modules = prefix.map(|prefix| prefix.join("lib/otto/python"));
-        let modules = modules.filter(|modules| modules.is_dir());
-        Common { bin, modules, fixed, envs: envs.to_vec() }
+        let functions = installation.otto_sh.as_ref();
+        fixed.extend(functions.map(|functions| (variable::OTTO_SH, functions.into())));
+        Common { installation, fixed, envs: envs.to_vec() }
     }
 
     /// The PATH on which `own` finds its interpreter when the file gives it one.
@@ -79,12 +66,11 @@ impl Common {
         for (name, value) in self.envs.iter().chain(own.envs) {
             command.env(name, value);
         }
-        if let Some(bin) = &self.bin {
-            command.env("PATH", joined(bin.into(), &self.list(own.envs, "PATH")));
-        }
-        if let Some(modules) = &self.modules {
-            command
-                .env("PYTHONPATH", joined(self.list(own.envs, "PYTHONPATH"), modules.as_os_str()));
+        let path = self.list(own.envs, "PATH");
+        command.env("PATH", in_front(self.installation.bin.as_os_str(), path));
+        let modules = self.list(own.envs, "PYTHONPATH");
+        if let Some(modules) = self.installation.python_path(Some(&modules)) {
+            command.env("PYTHONPATH", modules);
         }
         command.env(variable::TASK_NAME, own.name).env(variable::TASK, own.name);
         command.env(variable::TASK_DIR, own.folder);
@@ -98,12 +84,17 @@ impl Common {
     }
 }
 
-/// Two lists of folders as one; an empty entry would mean the current folder.
-fn joined(first: OsString, second: &OsStr) -> OsString {
-    let mut out = first;
-    if !out.is_empty() && !second.is_empty() {
-        out.push(":");
+/// Our programs before everybody else's of the same name. Not twice, or runs within runs would
+/// make it longer and longer; and no empty entry, which would mean the current folder.
+fn in_front(folder: &OsStr, path: OsString) -> OsString {
+    if folder.is_empty() || std::env::split_paths(&path).next().is_some_and(|first| first == folder)
+    {
+        return path;
     }
-    out.push(second);
+    let mut out = folder.to_owned();
+    if !path.is_empty() {
+        out.push(":");
+        out.push(path);
+    }
     out
 }

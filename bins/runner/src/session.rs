@@ -53,7 +53,7 @@ fn try_run(plan: &Plan, options: &Options) -> Result<u8, String> {
         run: &run,
         server: server.handle().clone(),
         workspace: &workspace,
-        common: Common::new(&run, Some(server.path()), &plan.config.envs),
+        common: Common::new(&run, server.path(), &plan.config.envs),
         display: Display::new(names, ending, options.plain),
         signals,
         inbox,

@@ -1,6 +1,6 @@
 //! Signals as descriptors to poll. Handlers, not a blocked mask: a mask would be inherited by tasks.
 
-use nix::poll::{PollFd, PollFlags};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::{flag, low_level};
 use std::io::{self, Read};
@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// Signals that end a run, the one reported first when several came at once first.
 const ENDING: [i32; 4] = [SIGINT, SIGTERM, SIGHUP, SIGQUIT];
@@ -50,6 +51,15 @@ impl Signals {
     /// Forgets that children may have ended; call it before reaping them.
     pub(crate) fn take_children(&mut self) {
         drain(&mut self.children);
+    }
+
+    /// Waits until a child has ended, but no longer than `limit`.
+    pub(crate) fn wait_for_children(&mut self, limit: Duration) {
+        let mut fds = [PollFd::new(self.children.as_fd(), PollFlags::POLLIN)];
+        let limit = PollTimeout::try_from(limit).unwrap_or(PollTimeout::ZERO);
+        // Whatever it says, the caller looks again.
+        let _ = poll(&mut fds, limit);
+        self.take_children();
     }
 
     /// The signal that asks to end, and how many have come since the last call.

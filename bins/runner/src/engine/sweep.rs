@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 /// Time for all of them to end.
 const LIMIT: Duration = Duration::from_secs(5);
-/// Between two looks, while the kernel buries them.
-const PAUSE: Duration = Duration::from_millis(2);
+/// Longest between two looks: a new generation may have been forked by those just killed.
+const PAUSE: Duration = Duration::from_millis(20);
 
 impl Engine<'_> {
     /// Kills every descendant. Orphans fall to us, since we are their subreaper: so as long as we
@@ -26,7 +26,7 @@ impl Engine<'_> {
                 self.parts.display.say(&format!("processes that can't be ended: {ids}"));
                 return;
             }
-            std::thread::sleep(PAUSE);
+            self.parts.signals.wait_for_children(PAUSE);
         }
     }
 }

@@ -91,3 +91,13 @@ fn nobody_reading_is_no_error() {
     let log = std::fs::read_to_string(project.of_task("a", "stdout.log")).unwrap();
     assert_eq!(log.lines().count(), 20000);
 }
+
+#[test]
+fn files_from_other_systems_are_read_as_well() {
+    let project = Project::new(
+        "\u{feff}tasks:\r\n  a:\r\n    bash: |\r\n      if true; then\r\n        echo fine\r\n      fi\r\n",
+    );
+    let ended = project.run(&[]);
+    ended.ok();
+    assert_eq!(ended.lines("a"), ["fine"]);
+}
