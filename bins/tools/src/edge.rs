@@ -1,5 +1,6 @@
 //! Where every program begins and ends: arguments in, one line of error and an exit status out.
 
+use crate::cli::{Arguments, Program};
 use clap::error::ErrorKind as ClapError;
 use clap::{ArgMatches, Command};
 use std::io::{self, Write};
@@ -8,30 +9,49 @@ use std::process::ExitCode;
 /// What a program's body returns: its exit status.
 pub type Done = anyhow::Result<u8>;
 
-/// Parses the arguments, runs `body`, and turns what comes of it into an exit status: the body's
+/// Reads the arguments, runs `body`, and turns what comes of it into an exit status: the body's
 /// own, 2 for a bad command line, else the error's. Errors are one line on standard error.
 ///
 /// ```
 /// // The whole of a program's `main`:
 /// fn main() -> std::process::ExitCode {
-///     otto_tools::run(otto_tools::cli::list::command(), |_arguments| Ok(0))
+///     otto_tools::run(&otto_tools::cli::list::LIST, |_arguments| Ok(0))
 /// }
 /// ```
 #[must_use]
-pub fn run(command: Command, body: impl FnOnce(&ArgMatches) -> Done) -> ExitCode {
+pub fn run(program: &'static Program, body: impl FnOnce(&Arguments) -> Done) -> ExitCode {
+    match Arguments::plain(program, std::env::args_os()) {
+        Some(arguments) => {
+            say_bugs_in_a_line(program.name());
+            finish(program.name(), body(&arguments))
+        }
+        None => run_command(program.command(), |matches| body(&program.arguments(matches))),
+    }
+}
+
+/// [`run`] for a command line of another shape: subcommands, or words passed on.
+#[must_use]
+pub fn run_command(mut command: Command, body: impl FnOnce(&ArgMatches) -> Done) -> ExitCode {
     let name = command.get_name().to_owned();
-    let usage = command.clone().render_usage().to_string();
-    let said = name.clone();
+    say_bugs_in_a_line(&name);
+    match command.try_get_matches_from_mut(std::env::args_os()) {
+        Ok(matches) => finish(&name, body(&matches)),
+        Err(error) => refuse(&name, &command.render_usage().to_string(), &error),
+    }
+}
+
+/// No panic reaches a user as anything but one line.
+fn say_bugs_in_a_line(name: &str) {
+    let name = name.to_owned();
     std::panic::set_hook(Box::new(move |panic| {
         let place = panic.location().map_or_else(String::new, |place| format!(" at {place}"));
-        eprintln!("{said}: a bug{place}; please report it");
+        eprintln!("{name}: a bug{place}; please report it");
         std::process::exit(1);
     }));
-    let matches = match command.try_get_matches() {
-        Ok(matches) => matches,
-        Err(error) => return refuse(&name, &usage, &error),
-    };
-    match body(&matches) {
+}
+
+fn finish(name: &str, done: Done) -> ExitCode {
+    match done {
         Ok(status) => ExitCode::from(status),
         Err(error) => match status_of(&error) {
             0 => ExitCode::SUCCESS,

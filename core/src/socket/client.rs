@@ -22,7 +22,9 @@ use std::time::{Duration, Instant};
 
 /// How long to look for the reply before sleeping: what waking an idle core costs.
 const SPIN: Duration = Duration::from_micros(50);
-/// Bytes asked of the socket at a time.
+/// Bytes asked of the socket at first: enough for one reply, and no page of their own.
+const FIRST_READ_BYTES: usize = 512;
+/// Bytes asked of the socket at a time once replies come that fast.
 const READ_BYTES: usize = 64 << 10;
 
 /// A connection to a server. Requests are answered in order; see [`Values`] for the vocabulary.
@@ -263,7 +265,7 @@ impl Client {
             self.input.copy_within(self.unread.0..self.unread.1, 0);
             self.unread = (0, self.unread.1 - self.unread.0);
         }
-        let room = wanted.clamp(4096, 1 << 20);
+        let room = wanted.clamp(FIRST_READ_BYTES, 1 << 20);
         if self.input.len() < self.unread.1 + room {
             self.input.resize(self.unread.1 + room, 0);
         }
@@ -274,6 +276,9 @@ impl Client {
                 Ok((0, _)) => return Err(self.lost(&io::ErrorKind::UnexpectedEof.into())),
                 Ok((count, _)) => {
                     self.unread.1 += count;
+                    if self.unread.1 == self.input.len() && self.input.len() < READ_BYTES {
+                        self.input.resize(self.input.len() * 2, 0);
+                    }
                     return Ok(());
                 }
                 Err(rustix::io::Errno::AGAIN) => {}

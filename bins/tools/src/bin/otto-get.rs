@@ -1,22 +1,21 @@
 //! Prints a value.
 
-use clap::ArgMatches;
 use otto_core::run::Environment;
 use otto_core::{Error, ErrorKind, Json, Key, Values};
-use otto_tools::cli::{self, deadline, given, named_via, text};
+use otto_tools::cli::{self, Arguments, Given, deadline, named_via};
 use otto_tools::{Done, print};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    otto_tools::run(cli::get::command(), get)
+    otto_tools::run(&cli::get::GET, get)
 }
 
-fn get(arguments: &ArgMatches) -> Done {
-    let key = Key::parse(text(arguments, "KEY"))?;
+fn get(arguments: &Arguments) -> Done {
+    let key = Key::parse(arguments.text("KEY"))?;
     let deadline = deadline(arguments)?;
     let mut values = otto_core::open(named_via(arguments)?, &Environment::from_process())?;
-    let revision = arguments.get_flag("rev");
-    let found = if arguments.get_flag("wait") {
+    let revision = arguments.flag("rev");
+    let found = if arguments.flag("wait") {
         let waited = values.wait(&key, deadline, &mut || Ok(()));
         match waited {
             Ok(value) if !revision => Ok((0, value)),
@@ -26,16 +25,16 @@ fn get(arguments: &ArgMatches) -> Done {
     } else {
         look(&mut *values, &key, revision)
     };
-    let (number, value) = match (found, given(arguments, "default")) {
+    let (number, value) = match (found, arguments.given("default")) {
         (Err(error), Some(default)) if is_absence(&error) => (0, Json::string(default)),
         (found, _) => found?,
     };
     let mut out = if revision { format!("{number}\t") } else { String::new() };
     match value.decode_string() {
-        Some(text) if !arguments.get_flag("json") => out.push_str(&text),
+        Some(text) if !arguments.flag("json") => out.push_str(&text),
         _ => out.push_str(value.as_str()),
     }
-    if !arguments.get_flag("no-newline") {
+    if !arguments.flag("no-newline") {
         out.push('\n');
     }
     print(out.as_bytes())?;

@@ -1,22 +1,21 @@
 //! Lists keys.
 
-use clap::ArgMatches;
 use otto_core::run::Environment;
 use otto_core::{Json, Pattern};
-use otto_tools::cli::{self, named_via, text};
+use otto_tools::cli::{self, Arguments, Given, named_via};
 use otto_tools::{Done, print};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    otto_tools::run(cli::list::command(), list)
+    otto_tools::run(&cli::list::LIST, list)
 }
 
-fn list(arguments: &ArgMatches) -> Done {
-    let pattern = Pattern::parse(text(arguments, "PATTERN"))?;
+fn list(arguments: &Arguments) -> Done {
+    let pattern = Pattern::parse(arguments.text("PATTERN"))?;
     let mut values = otto_core::open(named_via(arguments)?, &Environment::from_process())?;
     let keys = values.list(&pattern)?;
     let mut out = String::new();
-    if arguments.get_flag("json") {
+    if arguments.flag("json") {
         let keys: Vec<String> = keys.iter().map(|key| Json::string(key).into_string()).collect();
         out = format!("[{}]\n", keys.join(","));
     } else {

@@ -1,10 +1,9 @@
 //! Reads documents and datasets.
 
-use clap::ArgMatches;
 use otto_core::region::{Dataset, Document, DocumentStore};
 use otto_core::run::{Environment, RunId};
 use otto_core::{Error, ErrorKind, Json, Key, TaskName, Values};
-use otto_tools::cli::{self, given};
+use otto_tools::cli::{self, Arguments, Given};
 use otto_tools::{Done, print};
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -12,20 +11,20 @@ use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    otto_tools::run(cli::mmap_read::command(), read)
+    otto_tools::run(&cli::mmap_read::MMAP_READ, read)
 }
 
-fn read(arguments: &ArgMatches) -> Done {
+fn read(arguments: &Arguments) -> Done {
     let run = Environment::from_process().run()?;
-    if let Some(name) = given(arguments, "dataset") {
-        fetch(run, &TaskName::parse(name)?, given(arguments, "output"))?;
-    } else if let Some(name) = given(arguments, "stat") {
+    if let Some(name) = arguments.given("dataset") {
+        fetch(run, &TaskName::parse(name)?, arguments.given("output"))?;
+    } else if let Some(name) = arguments.given("stat") {
         print(stat(run, &TaskName::parse(name)?)?.as_bytes())?;
-    } else if arguments.get_flag("list") {
+    } else if arguments.flag("list") {
         print(list(run)?.as_bytes())?;
-    } else if let Some(task) = given(arguments, "TASK") {
+    } else if let Some(task) = arguments.given("TASK") {
         let task = TaskName::parse(task)?;
-        let value = match given(arguments, "KEY") {
+        let value = match arguments.given("KEY") {
             None => Json::parse_owned(whole(run, &task)?)?,
             Some(key) => {
                 let key = Key::of_task(&task, key)?;
@@ -39,7 +38,7 @@ fn read(arguments: &ArgMatches) -> Done {
                 })?
             }
         };
-        let text = value.decode_string().filter(|_| !arguments.get_flag("json"));
+        let text = value.decode_string().filter(|_| !arguments.flag("json"));
         print(format!("{}\n", text.as_deref().unwrap_or(value.as_str())).as_bytes())?;
     }
     Ok(0)

@@ -1,34 +1,33 @@
 //! Writes documents and publishes datasets.
 
-use clap::ArgMatches;
 use otto_core::region::{Dataset, DocumentStore};
 use otto_core::run::{Environment, RunId};
 use otto_core::{Condition, Error, ErrorKind, Json, Key, TaskName, Values};
-use otto_tools::cli::{self, given};
+use otto_tools::cli::{self, Arguments, Given};
 use otto_tools::{Done, read_value, spelled_after_dashes};
 use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    otto_tools::run(cli::mmap_write::command(), write)
+    otto_tools::run(&cli::mmap_write::MMAP_WRITE, write)
 }
 
-fn write(arguments: &ArgMatches) -> Done {
+fn write(arguments: &Arguments) -> Done {
     let run = Environment::from_process().run()?;
-    if let Some(name) = given(arguments, "dataset") {
-        publish(run, &TaskName::parse(name)?, given(arguments, "TASK").unwrap_or("-"))?;
+    if let Some(name) = arguments.given("dataset") {
+        publish(run, &TaskName::parse(name)?, arguments.given("TASK").unwrap_or("-"))?;
         return Ok(0);
     }
     let (Some(task), Some(key), Some(value)) =
-        (given(arguments, "TASK"), given(arguments, "KEY"), given(arguments, "VALUE"))
+        (arguments.given("TASK"), arguments.given("KEY"), arguments.given("VALUE"))
     else {
         let message = "give TASK KEY VALUE, or --dataset NAME (see otto-mmap-write --help)";
         return Err(Error::new(ErrorKind::Usage, message).into());
     };
     let key = Key::of_task(&TaskName::parse(task)?, key)?;
     let literal = spelled_after_dashes(std::env::args_os());
-    let value = read_value(value, arguments.get_flag("json"), literal)?;
+    let value = read_value(value, arguments.flag("json"), literal)?;
     DocumentStore::open(run).set(&key, &value, Condition::Always)?;
     Ok(0)
 }

@@ -4,26 +4,26 @@ use clap::ArgMatches;
 use otto_core::fifo::{self, Copied};
 use otto_core::run::{Environment, variable};
 use otto_core::{Error, ErrorKind};
-use otto_tools::cli::{self, deadline, given, text};
+use otto_tools::cli::{self, Given, deadline};
 use otto_tools::{Done, print};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    otto_tools::run(cli::pipe::command(), pipe)
+    otto_tools::run_command(cli::pipe::command(), pipe)
 }
 
 fn pipe(arguments: &ArgMatches) -> Done {
     let environment = Environment::from_process();
     match arguments.subcommand() {
         Some(("create", arguments)) => {
-            print_path(&fifo::create(environment.run_dir()?, text(arguments, "NAME"))?)?;
+            print_path(&fifo::create(environment.run_dir()?, arguments.text("NAME"))?)?;
         }
         Some(("path", arguments)) => {
-            let path = fifo::path(environment.run_dir()?, text(arguments, "NAME"))?;
+            let path = fifo::path(environment.run_dir()?, arguments.text("NAME"))?;
             if !path.exists() {
-                let name = text(arguments, "NAME");
+                let name = arguments.text("NAME");
                 let message =
                     format!("no such stream: {name}; make it with: otto-pipe create {name}");
                 return Err(Error::new(ErrorKind::NotFound, message).into());
@@ -77,7 +77,7 @@ fn stream(
     own: Option<&PathBuf>,
     variable: &str,
 ) -> otto_core::Result<PathBuf> {
-    match (given(arguments, "NAME"), own) {
+    match (arguments.given("NAME"), own) {
         (Some(name), _) => fifo::path(environment.run_dir()?, name),
         (None, Some(own)) => Ok(own.clone()),
         (None, None) => Err(Error::new(

@@ -1,28 +1,27 @@
 //! Reports progress.
 
-use clap::ArgMatches;
 use otto_core::progress::Record;
 use otto_core::run::Environment;
 use otto_core::socket::Client;
 use otto_core::{Error, ErrorKind};
 use otto_tools::Done;
-use otto_tools::cli::{self, text};
+use otto_tools::cli::{self, Arguments, Given};
 use std::io::Write;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    otto_tools::run(cli::progress::command(), progress)
+    otto_tools::run(&cli::progress::PROGRESS, progress)
 }
 
-fn progress(arguments: &ArgMatches) -> Done {
+fn progress(arguments: &Arguments) -> Done {
     let environment = Environment::from_process();
-    let total = text(arguments, "TOTAL");
+    let total = arguments.text("TOTAL");
     let record = Record {
         task: environment.task_name.clone().unwrap_or_default(),
-        id: text(arguments, "id").into(),
-        current: count("CURRENT", text(arguments, "CURRENT"))?,
+        id: arguments.text("id").into(),
+        current: count("CURRENT", arguments.text("CURRENT"))?,
         total: if total == "-" { None } else { Some(count("TOTAL", total)?) },
-        message: text(arguments, "MESSAGE").into(),
+        message: arguments.text("MESSAGE").into(),
     };
     match &environment.socket {
         Some(socket) => Client::connect(socket)?.progress(&record)?,

@@ -5,7 +5,7 @@ use otto_core::progress::{Estimate, Record};
 use otto_core::run::{Descendants, Installation, Run, clean_dead_runs, variable};
 use otto_core::socket::{Options, Server};
 use otto_core::{Error, ErrorKind};
-use otto_tools::cli::{self, given, number};
+use otto_tools::cli::{self, Given, number};
 use otto_tools::{Done, print};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -18,12 +18,12 @@ use std::process::{Command, ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 fn main() -> ExitCode {
-    otto_tools::run(cli::serve::command(), serve)
+    otto_tools::run_command(cli::serve::command(), serve)
 }
 
 fn serve(arguments: &ArgMatches) -> Done {
     let words: Vec<&String> = arguments.get_many("COMMAND").into_iter().flatten().collect();
-    let ready: Option<u32> = match given(arguments, "ready-fd") {
+    let ready: Option<u32> = match arguments.given("ready-fd") {
         Some(text) => Some(number("--ready-fd", text)?),
         None => None,
     };
@@ -32,7 +32,7 @@ fn serve(arguments: &ArgMatches) -> Done {
     // Whoever can't clean up after others can still serve.
     let _ = clean_dead_runs();
     let run = Run::create(Descendants::Left)?;
-    let socket = match given(arguments, "socket") {
+    let socket = match arguments.given("socket") {
         Some(path) => {
             std::path::absolute(path).map_err(|error| Error::io("use", Path::new(path), error))?
         }

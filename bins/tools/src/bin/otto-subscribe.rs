@@ -1,22 +1,21 @@
 //! Prints events.
 
-use clap::ArgMatches;
 use otto_core::run::Environment;
 use otto_core::socket::Client;
 use otto_core::{Error, ErrorKind, Pattern};
-use otto_tools::cli::{self, deadline, given, number, text};
+use otto_tools::cli::{self, Arguments, Given, deadline, number};
 use otto_tools::{Done, print};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    otto_tools::run(cli::subscribe::command(), subscribe)
+    otto_tools::run(&cli::subscribe::SUBSCRIBE, subscribe)
 }
 
-fn subscribe(arguments: &ArgMatches) -> Done {
-    let pattern = Pattern::parse(text(arguments, "PATTERN"))?;
+fn subscribe(arguments: &Arguments) -> Done {
+    let pattern = Pattern::parse(arguments.text("PATTERN"))?;
     let deadline = deadline(arguments)?;
-    let count = given(arguments, "count").map_or(Ok(u64::MAX), |count| number("--count", count))?;
-    if let Some(from) = given(arguments, "from").filter(|from| *from != "now") {
+    let count = arguments.given("count").map_or(Ok(u64::MAX), |count| number("--count", count))?;
+    if let Some(from) = arguments.given("from").filter(|from| *from != "now") {
         let message = format!("--from {from}: events of the past are not kept yet; leave it off");
         return Err(Error::new(ErrorKind::Usage, message).into());
     }

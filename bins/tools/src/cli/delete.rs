@@ -1,13 +1,12 @@
 //! `otto-delete`
 
-use super::{program, required, via};
-use clap::Command;
+use super::program::{Program, VIA, required};
 
 /// The command line of `otto-delete`.
-#[must_use]
-pub fn command() -> Command {
-    let examples = "  otto-delete build.version";
-    program("otto-delete", "Remove a key and its value", examples)
-        .arg(via())
-        .arg(required("KEY", "The whole key: <task>.<name>"))
-}
+pub static DELETE: Program = Program {
+    name: "otto-delete",
+    about: "Remove a key and its value",
+    examples: "  otto-delete build.version",
+    arguments: &[VIA, required("KEY", "The whole key: <task>.<name>")],
+    one_of: &[],
+};

@@ -1,6 +1,6 @@
 //! `otto-serve`
 
-use super::{option, optional, program};
+use super::program::{self, option, optional};
 use clap::Command;
 
 /// The command line of `otto-serve`.
@@ -10,15 +10,19 @@ pub fn command() -> Command {
         "  otto-serve -- make -j8                 every recipe can use otto-set, otto-get, ...
   otto-serve -- bash -c 'otto-set a 1; otto-get a'
   eval \"$(otto-serve &)\"                 serve this shell until: kill $OTTO_RUN_ID";
-    program(
+    let socket =
+        option("socket", "PATH", "Where the socket goes [default: the run's private folder]");
+    let ready = option("ready-fd", "N", "Write a newline to descriptor N once clients can connect");
+    program::command(
         "otto-serve",
         "Give a command, or this shell, the whole toolkit: values, events, regions, streams",
         examples,
     )
-    .arg(option("socket", "PATH", "Where the socket goes [default: the run's private folder]"))
-    .arg(option("ready-fd", "N", "Write a newline to descriptor N once clients can connect"))
+    .arg(socket.definition())
+    .arg(ready.definition())
     .arg(
         optional("COMMAND", "The command to run; without one, print its environment and serve")
+            .definition()
             .num_args(0..)
             .trailing_var_arg(true)
             .allow_hyphen_values(true),
