@@ -55,11 +55,12 @@ impl Held<'_> {
         self.public.reserve(self.image.len())?;
         let page = &self.control.page;
         let sequence = page.sequence().load(Relaxed) + 1;
-        // A full memory shows in this call; what it left there is not valid until the commit.
-        self.control
-            .file
-            .write_all_at(self.image, offset::JOURNAL)
-            .map_err(|error| Error::io("write", self.control_path, error))?;
+        // A full memory shows here at the latest; nothing is valid in the journal before the commit.
+        if let Err(error) = self.control.file.write_all_at(self.image, offset::JOURNAL) {
+            let _ = self.control.file.set_len(offset::JOURNAL);
+            self.public.give_back();
+            return Err(Error::io("write", self.control_path, error));
+        }
         page.journal_length().store(json.len() as u32, Relaxed);
         page.journal_crc().store(crc, Relaxed);
         page.journal_sequence().store(sequence, Relaxed);

@@ -69,6 +69,23 @@ impl Public {
         Ok(())
     }
 
+    /// Gives back the memory that [`Public::reserve`] took for an image that was not written then.
+    pub(super) fn give_back(&mut self) {
+        let mut length = [0; 4];
+        let Ok(found) = place::status(&self.file, &self.path) else { return };
+        if self.file.read_exact_at(&mut length, 0).is_err() {
+            return;
+        }
+        let used = u64::from(u32::from_le_bytes(length)) + FRAME_BYTES as u64;
+        let (from, size) = (used.next_multiple_of(4096), found.st_size as u64);
+        if from < size {
+            // The size stays: the file is never cut under someone who maps it.
+            let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+            let _ = fallocate(&self.file, hole, from, size - from);
+        }
+        self.allocated = self.allocated.min(from);
+    }
+
     /// Makes sure that an image of `size` bytes will fit: a full memory shows here, before
     /// anything is changed.
     pub(super) fn reserve(&mut self, size: usize) -> Result<()> {

@@ -255,6 +255,15 @@ fn role_in_a_full_memory() {
         assert_eq!(error.to_string().lines().count(), 1, "{error}");
         assert_eq!(number_of(document.snapshot().unwrap()), Some(1), "the old document");
     }
+    // Room for the image, none for the journal: what was taken for either is given back.
+    document.write(&[b'1'; 20_000]).unwrap();
+    let free = || nix::sys::statvfs::statvfs("/dev/shm").unwrap().blocks_available();
+    let before = free();
+    let error = document.write(&[b'2'; 32_000]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+    assert!(error.to_string().contains(".ctl"), "{error}");
+    assert!(free() >= before, "{} after {before}", free());
+    assert_eq!(document.snapshot().unwrap(), [b'1'; 20_000]);
     document.write(checked_object(1).as_bytes()).unwrap();
     let name = task("d");
     let error = otto_core::region::Dataset::publish(
