@@ -98,3 +98,17 @@ fn in_front(folder: &OsStr, path: OsString) -> OsString {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_programs_come_first_and_once() {
+        let front = |path: &str| in_front(OsStr::new("/o/bin"), path.into());
+        assert_eq!(front("/usr/bin"), "/o/bin:/usr/bin");
+        assert_eq!(front("/usr/bin:/o/bin"), "/o/bin:/usr/bin:/o/bin");
+        assert_eq!(front("/o/bin:/usr/bin"), "/o/bin:/usr/bin");
+        assert_eq!(front(""), "/o/bin");
+    }
+}

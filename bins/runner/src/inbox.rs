@@ -104,3 +104,29 @@ impl Sender {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_record_of_each_bar_and_every_notice() {
+        let mut inbox = Inbox::new().unwrap();
+        let sender = inbox.sender();
+        let record = |id: &str, current| Record { id: id.into(), current, ..Record::default() };
+        let thread = std::thread::spawn(move || {
+            for n in 0..1000 {
+                sender.progress(record("a", f64::from(n)));
+            }
+            sender.progress(record("b", 1.0));
+            sender.notice(Notice::Closed { task: 0 });
+            sender.notice(Notice::Drained { task: 0 });
+        });
+        thread.join().unwrap();
+        let (notices, progress) = inbox.take();
+        assert!(matches!(notices[..], [Notice::Closed { .. }, Notice::Drained { .. }]));
+        assert_eq!(progress, [record("a", 999.0), record("b", 1.0)]);
+        let (notices, progress) = inbox.take();
+        assert!(notices.is_empty() && progress.is_empty());
+    }
+}

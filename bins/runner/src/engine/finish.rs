@@ -9,7 +9,7 @@ use otto_core::run::{Process, processes_of, variable};
 use std::time::{Duration, Instant};
 
 /// Time for what a task leaves in its group, such as `>(tee log)`, to end by itself.
-pub(super) const PATIENCE: Duration = Duration::from_millis(500);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// Time for it to end once it was asked to.
 const SHORT_GRACE: Duration = Duration::from_millis(500);
 /// Time for the kernel to bury what was killed.

@@ -9,4 +9,5 @@ mod project;
 mod shapes;
 mod streams;
 mod tasks;
+mod terminal;
 mod values;
