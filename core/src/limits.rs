@@ -26,8 +26,6 @@ pub const CLIENTS_MAX: usize = 8192;
 pub const INPUT_TOTAL_BYTES_MAX: usize = 512 << 20;
 /// Replies waiting for one client above which its requests are no longer read, in bytes.
 pub const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
-/// Replies waiting for one client above which it is disconnected, in bytes, beside one value.
-pub const OUTPUT_CLOSE_BYTES: usize = 32 << 20;
 /// Events waiting for one subscriber above which it is disconnected with a reason, in bytes.
 pub const SUBSCRIBER_BACKLOG_BYTES_MAX: usize = 32 << 20;
 /// Longest message of a progress record, in bytes.

@@ -3,9 +3,9 @@
 use super::RunId;
 use crate::error::{Error, ErrorKind, Result};
 use nix::unistd::{Uid, geteuid};
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// The folder of all runs of this user: `$XDG_RUNTIME_DIR/otto` when that folder is ours alone,
@@ -29,7 +29,7 @@ pub(super) fn of_run(run: RunId) -> Result<PathBuf> {
 
 /// Makes the folder of a run anew: what stands in its place is no longer anybody's.
 pub(super) fn make(path: &Path) -> Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
+    match create_new(path) {
         Ok(()) => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(Error::io("create", path, error)),
@@ -39,12 +39,18 @@ pub(super) fn make(path: &Path) -> Result<()> {
 }
 
 fn create(path: &Path) -> Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
+    match create_new(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
             Err(Error::io("create", path, error))
         }
         _ => Ok(()),
     }
+}
+
+/// Makes a folder of mode 0700; a umask can narrow that further, down to nothing.
+fn create_new(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)?;
+    fs::set_permissions(path, Permissions::from_mode(0o700))
 }
 
 /// Checks that `path` is a real folder, ours, and closed to everybody else.

@@ -4,7 +4,7 @@ use super::{RunId, directory, remains};
 use crate::error::{Error, ErrorKind, Result};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fs, process, thread};
@@ -113,7 +113,11 @@ fn take_lock(id: RunId) -> Result<File> {
             .map_err(|error| Error::io("open", &path, error))?;
         remains::check_owner(&file, &path)?;
         match file.try_lock() {
-            Ok(()) if still_there(&file, &path) => return Ok(file),
+            Ok(()) if still_there(&file, &path) => {
+                // Whatever the umask made of it: a later cleaner has to open it.
+                let _ = file.set_permissions(fs::Permissions::from_mode(0o600));
+                return Ok(file);
+            }
             Ok(()) => {}
             Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
                 thread::sleep(Duration::from_millis(5));

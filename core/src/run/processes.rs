@@ -40,7 +40,8 @@ impl Process {
     }
 }
 
-/// Every process of this user, but this one, that runs in the environment of `run`.
+/// Every process but this one that runs in the environment of `run`, as far as this user may look:
+/// root also finds those that a task started as somebody else.
 ///
 /// ```
 /// use otto_core::run::{RunId, processes_of};

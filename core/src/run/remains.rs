@@ -116,6 +116,7 @@ pub(super) fn remove(run: RunId, record: &Record) -> Result<()> {
         }
     }
     remove_socket_link(run, record.dir.as_deref());
+    remove_regions(run)?;
     if let Some(dir) = record.dir.as_deref().filter(|dir| is_folder_of(run, dir)) {
         match fs::remove_dir_all(dir) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -124,7 +125,7 @@ pub(super) fn remove(run: RunId, record: &Record) -> Result<()> {
             _ => {}
         }
     }
-    remove_regions(run)
+    Ok(())
 }
 
 /// Whether `dir` is what `directory` would have made for `run`: nothing else is ever removed.

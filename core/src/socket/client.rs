@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 
 /// How long to look for the reply before sleeping: what waking an idle core costs.
 const SPIN: Duration = Duration::from_micros(50);
+/// How long after its deadline a wait is given up on a server that does not say so.
+const WAIT_GRACE: Duration = Duration::from_secs(1);
 /// Bytes asked of the socket at first: enough for one reply, and no page of their own.
 const FIRST_READ_BYTES: usize = 512;
 /// Bytes asked of the socket at a time once replies come that fast.
@@ -119,7 +121,6 @@ impl Client {
     /// When the server is not there.
     pub fn get_many(&mut self, keys: &[Key]) -> Result<Vec<Option<Json>>> {
         let mut values = Vec::with_capacity(keys.len());
-        // Few enough at a time that neither side has to stop for the other.
         for keys in keys.chunks(1024) {
             self.begin()?;
             for key in keys {
@@ -184,17 +185,20 @@ impl Client {
     fn send_out(&mut self, replies: usize) -> Result<()> {
         self.outstanding = replies;
         let deadline = self.reply_deadline();
-        let mut rest = &self.out[..];
-        while !rest.is_empty() {
-            match send(&self.stream, rest, SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
-                Ok(sent) => rest = &rest[sent..],
-                // More than the socket holds: the server has to read some first.
+        let mut sent = 0;
+        while sent < self.out.len() {
+            match send(&self.stream, &self.out[sent..], SendFlags::NOSIGNAL | SendFlags::DONTWAIT) {
+                Ok(count) => sent += count,
+                // More than the socket holds: the server has to read some first, and may itself
+                // wait for its replies to be read.
                 Err(rustix::io::Errno::AGAIN) => {
                     interrupt::check()?;
                     if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                         return Err(Error::new(ErrorKind::TimedOut, "timeout"));
                     }
-                    self.sleep_until_ready(PollFlags::OUT, TICK)?;
+                    self.sleep_until_ready(PollFlags::OUT | PollFlags::IN, TICK)?;
+                    // What ended the connection shows when the reply is looked for.
+                    let _ = self.receive_some(READ_BYTES);
                 }
                 Err(rustix::io::Errno::INTR) => {}
                 // A server that closed the connection may have said why.
@@ -254,8 +258,9 @@ impl Client {
         Error::new(ErrorKind::Protocol, message)
     }
 
-    /// Reads more input, at least one byte; makes room for `wanted` in reasonable steps.
-    fn fill(&mut self, wanted: usize, deadline: Option<Instant>, tick: Tick<'_>) -> Result<()> {
+    /// Reads what input there is, if any, after making room for `wanted` in reasonable steps;
+    /// whether anything came.
+    fn receive_some(&mut self, wanted: usize) -> Result<bool> {
         if self.unread.0 == self.unread.1 {
             self.unread = (0, 0);
             if self.input.len() > 1 << 20 {
@@ -269,21 +274,27 @@ impl Client {
         if self.input.len() < self.unread.1 + room {
             self.input.resize(self.unread.1 + room, 0);
         }
+        let buffer = &mut self.input[self.unread.1..];
+        match recv(&self.stream, buffer, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => Err(self.lost(&io::ErrorKind::UnexpectedEof.into())),
+            Ok((count, _)) => {
+                self.unread.1 += count;
+                if self.unread.1 == self.input.len() && self.input.len() < READ_BYTES {
+                    self.input.resize(self.input.len() * 2, 0);
+                }
+                Ok(true)
+            }
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(false),
+            Err(error) => Err(self.lost(&error.into())),
+        }
+    }
+
+    /// Reads more input, at least one byte.
+    fn fill(&mut self, wanted: usize, deadline: Option<Instant>, tick: Tick<'_>) -> Result<()> {
         let mut spin_until = None;
         loop {
-            let buffer = &mut self.input[self.unread.1..];
-            match recv(&self.stream, buffer, RecvFlags::DONTWAIT) {
-                Ok((0, _)) => return Err(self.lost(&io::ErrorKind::UnexpectedEof.into())),
-                Ok((count, _)) => {
-                    self.unread.1 += count;
-                    if self.unread.1 == self.input.len() && self.input.len() < READ_BYTES {
-                        self.input.resize(self.input.len() * 2, 0);
-                    }
-                    return Ok(());
-                }
-                Err(rustix::io::Errno::AGAIN) => {}
-                Err(rustix::io::Errno::INTR) => continue,
-                Err(error) => return Err(self.lost(&error.into())),
+            if self.receive_some(wanted)? {
+                return Ok(());
             }
             let now = Instant::now();
             // With a single core this would keep the server from running.
@@ -440,9 +451,15 @@ impl Values for Client {
         let timeout = deadline
             .map_or(Duration::MAX, |deadline| deadline.saturating_duration_since(Instant::now()));
         let request = Request::Wait { key: key.as_str(), timeout };
-        // The server keeps the time; this side only listens for a tick that ends the wait.
-        let outcome = self.call_until(&request, None, tick);
-        let received = outcome?.received;
-        received.of(key.as_str()).json()
+        // The server keeps the time. This side steps in only where the server is stopped.
+        let given_up = deadline.and_then(|deadline| deadline.checked_add(WAIT_GRACE));
+        match self.call_until(&request, given_up, tick) {
+            Ok(answer) => answer.received.of(key.as_str()).json(),
+            Err(error) if given_up.is_some_and(|at| at <= Instant::now()) => {
+                let late = error.kind() == ErrorKind::TimedOut;
+                Err(if late { Error::timed_out(key.as_str()) } else { error })
+            }
+            Err(error) => Err(error),
+        }
     }
 }

@@ -105,15 +105,21 @@ pub(super) fn event_text(seq: u64, kind: EventKind, key: &str, value: Option<&st
     out
 }
 
-/// The JSON text of a list of keys.
-pub(super) fn list_text<'k>(keys: impl Iterator<Item = &'k str>) -> String {
+/// The JSON text of a list of keys; `None` when that takes more than `bytes_max`.
+pub(super) fn list_text<'k>(
+    keys: impl Iterator<Item = &'k str>,
+    bytes_max: usize,
+) -> Option<String> {
     let mut out = String::from("[");
     for key in keys {
         if out.len() > 1 {
             out.push(',');
         }
         push_string(&mut out, key);
+        if out.len() >= bytes_max {
+            return None;
+        }
     }
     out.push(']');
-    out
+    Some(out)
 }

@@ -9,6 +9,7 @@ use super::waits::{ClientId, Waits};
 use crate::error::Result;
 use crate::json::Json;
 use crate::key::Pattern;
+use crate::limits::FRAME_BYTES_MAX;
 use crate::progress::Record;
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
@@ -26,17 +27,20 @@ pub(super) enum Outcome<'a> {
 #[derive(Debug)]
 pub(super) enum Delivery {
     /// The wait is over: here is the value.
-    Value { client: ClientId, value: Rc<str> },
-    /// The wait is over: too late.
-    TimedOut { client: ClientId, key: Box<str> },
-    /// The wait is over: nobody is left.
-    ProducerEnded { client: ClientId, key: Box<str> },
+    Value(Rc<str>),
+    /// The wait for this key is over: too late.
+    TimedOut(Box<str>),
+    /// The wait for this key is over: nobody is left.
+    ProducerEnded(Box<str>),
     /// An event, as JSON text.
-    Event { client: ClientId, event: Rc<str> },
+    Event(Rc<str>),
 }
 
 /// Most progress bars remembered for STATS; further ones are shown, not kept.
 const PROGRESS_BARS_MAX: usize = 10_000;
+
+/// Longest list of keys, in bytes of JSON: what a frame holds beside its status.
+const LIST_BYTES_MAX: usize = FRAME_BYTES_MAX - 1;
 
 /// Most patterns one client can subscribe to.
 const PATTERNS_PER_CLIENT_MAX: usize = 1024;
@@ -47,7 +51,9 @@ pub(super) struct Dispatch {
     producers: Producers,
     waits: Waits,
     subscriptions: Vec<(ClientId, Pattern)>,
-    deliveries: VecDeque<Delivery>,
+    deliveries: VecDeque<(ClientId, Delivery)>,
+    /// Keys and subscriptions looked through since the event loop last asked.
+    pub(super) looks: usize,
     progress: BTreeMap<(String, String), Record>,
     pub(super) on_progress: Option<Box<dyn FnMut(Record) + Send>>,
     requests: u64,
@@ -64,6 +70,7 @@ impl Dispatch {
             waits: Waits::default(),
             subscriptions: Vec::new(),
             deliveries: VecDeque::new(),
+            looks: 0,
             progress: BTreeMap::new(),
             on_progress: None,
             requests: 0,
@@ -124,7 +131,7 @@ impl Dispatch {
                 Err(error) => Reply::Error(error.to_string()),
             },
             Request::List { pattern } => match Pattern::parse(pattern) {
-                Ok(pattern) => Reply::Json(list_text(self.store.keys(&pattern).into_iter())),
+                Ok(pattern) => self.list(&pattern),
                 Err(error) => Reply::Error(error.to_string()),
             },
             Request::Subscribe { pattern } => match Pattern::parse(pattern) {
@@ -204,32 +211,35 @@ impl Dispatch {
         Ok(())
     }
 
+    /// The keys that match, as far as a frame can hold them.
+    fn list<'a>(&mut self, pattern: &Pattern) -> Reply<'a> {
+        self.looks += self.store.len();
+        match list_text(self.store.keys(pattern).into_iter(), LIST_BYTES_MAX) {
+            Some(list) => Reply::Json(list),
+            None => Reply::Error(format!(
+                "the keys take more than {LIST_BYTES_MAX} bytes: list with a narrower pattern"
+            )),
+        }
+    }
+
     /// Wakes those who wait for `key`, which has just been written, and tells subscribers.
     fn changed(&mut self, key: &str) {
-        if self.waits.len() == 0 && self.subscriptions.is_empty() {
-            return;
-        }
+        let waits = self.waits.take_key(key);
         let Some(entry) = self.store.get(key) else { return };
-        let (sequence, value): (u64, Rc<str>) = (entry.revision, entry.value.as_str().into());
-        for wait in self.waits.take_key(key) {
-            let value = Rc::clone(&value);
-            self.deliveries.push_back(Delivery::Value { client: wait.client, value });
+        let (sequence, value) = (entry.revision, entry.value.as_str());
+        if !waits.is_empty() {
+            let value: Rc<str> = value.into();
+            let over = waits.into_iter();
+            self.deliveries
+                .extend(over.map(|wait| (wait.client, Delivery::Value(Rc::clone(&value)))));
         }
-        self.tell(sequence, EventKind::Set, key, Some(&value));
+        let event = || event_text(sequence, EventKind::Set, key, Some(value)).into();
+        self.looks += tell(&self.subscriptions, &mut self.deliveries, key, event);
     }
 
     fn tell(&mut self, sequence: u64, kind: EventKind, key: &str, value: Option<&str>) {
-        let mut event: Option<Rc<str>> = None;
-        let mut last = None;
-        for (client, pattern) in &self.subscriptions {
-            if last == Some(*client) || !pattern.matches(key) {
-                continue;
-            }
-            last = Some(*client);
-            let event = event.get_or_insert_with(|| event_text(sequence, kind, key, value).into());
-            let event = Rc::clone(event);
-            self.deliveries.push_back(Delivery::Event { client: *client, event });
-        }
+        let event = || event_text(sequence, kind, key, value).into();
+        self.looks += tell(&self.subscriptions, &mut self.deliveries, key, event);
     }
 
     fn progressed(&mut self, record: Record) {
@@ -252,24 +262,21 @@ impl Dispatch {
         self.producers.end(task);
         let producers = &self.producers;
         let over = self.waits.take_if(|wait| !producers.can_set(&wait.key, wait.task.as_deref()));
-        self.deliveries.extend(
-            over.into_iter()
-                .map(|wait| Delivery::ProducerEnded { client: wait.client, key: wait.key }),
-        );
+        let over = over.into_iter();
+        self.deliveries.extend(over.map(|wait| (wait.client, Delivery::ProducerEnded(wait.key))));
     }
 
     /// Ends the waits that are due.
     pub(super) fn pass_time(&mut self, now: Instant) {
         let due = self.waits.take_due(now).into_iter();
-        self.deliveries
-            .extend(due.map(|wait| Delivery::TimedOut { client: wait.client, key: wait.key }));
+        self.deliveries.extend(due.map(|wait| (wait.client, Delivery::TimedOut(wait.key))));
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
         self.waits.next_deadline()
     }
 
-    pub(super) fn next_delivery(&mut self) -> Option<Delivery> {
+    pub(super) fn next_delivery(&mut self) -> Option<(ClientId, Delivery)> {
         self.deliveries.pop_front()
     }
 
@@ -296,4 +303,25 @@ impl Dispatch {
             bars.join(",")
         )
     }
+}
+
+/// Queues the event of a change of `key`, which is made only if somebody wants it, and returns how
+/// many subscriptions were looked at.
+fn tell(
+    subscriptions: &[(ClientId, Pattern)],
+    deliveries: &mut VecDeque<(ClientId, Delivery)>,
+    key: &str,
+    make: impl Fn() -> Rc<str>,
+) -> usize {
+    let mut event: Option<Rc<str>> = None;
+    let mut last = None;
+    for (client, pattern) in subscriptions {
+        if last == Some(*client) || !pattern.matches(key) {
+            continue;
+        }
+        last = Some(*client);
+        let event = Rc::clone(event.get_or_insert_with(&make));
+        deliveries.push_back((*client, Delivery::Event(event)));
+    }
+    subscriptions.len()
 }

@@ -36,7 +36,10 @@ pub(super) fn parse(line: &[u8]) -> Result<Request<'_>> {
         Some(b"GETREV") => Ok(Request::GetRevision { key: only_key("GETREV", rest)? }),
         Some(b"DELETE") => Ok(Request::Delete { key: only_key("DELETE", rest)? }),
         Some(b"LIST") => Ok(Request::List { pattern: only_pattern("LIST", rest)? }),
-        Some(b"SUBSCRIBE") => Ok(Request::Subscribe { pattern: only_pattern("SUBSCRIBE", rest)? }),
+        Some(b"SUBSCRIBE") => match only_pattern("SUBSCRIBE", rest)? {
+            "" => Err(Error::usage("SUBSCRIBE needs a pattern; * is every key")),
+            pattern => Ok(Request::Subscribe { pattern }),
+        },
         Some(b"PING") => nothing_more("PING", rest).map(|()| Request::Ping),
         Some(b"STATS") => nothing_more("STATS", rest).map(|()| Request::Stats),
         Some(b"WAIT") => {
@@ -189,6 +192,7 @@ mod tests {
             (b"HELLO", "unknown command"),
             (b"SET", "SET needs a key"),
             (b"SET k", "SET needs a JSON value"),
+            (b"SUBSCRIBE ", "SUBSCRIBE needs a pattern"),
             (b"SET k nope", "invalid JSON"),
             (b"SET k \xff", "not UTF-8"),
             (b"GET a b", "too many arguments"),

@@ -63,7 +63,7 @@ impl Waits {
         if self.by_key.is_empty() {
             return Vec::new();
         }
-        let clients = self.by_key.get(key).cloned().unwrap_or_default();
+        let clients = self.by_key.remove(key).unwrap_or_default();
         clients.into_iter().filter_map(|client| self.remove(client)).collect()
     }
 

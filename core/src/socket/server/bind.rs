@@ -7,9 +7,9 @@ use nix::sys::socket::{
     AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
 };
 use nix::sys::stat::{Mode, fchmod};
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,8 @@ pub(super) struct Bound {
     path: PathBuf,
     /// The socket file's device and inode: only our own is removed.
     inode: Option<(u64, u64)>,
-    lock: Option<File>,
+    /// Held until after the path is gone, never read.
+    _lock: File,
     owner: u32,
 }
 
@@ -28,7 +29,7 @@ pub(super) struct Bound {
 pub(super) fn bind_at(path: &Path) -> Result<(UnixListener, Bound)> {
     let lock = take_lock(path)?;
     let mut bound =
-        Bound { path: path.to_owned(), inode: None, lock: Some(lock), owner: std::process::id() };
+        Bound { path: path.to_owned(), inode: None, _lock: lock, owner: std::process::id() };
     if fs::symlink_metadata(path).is_ok_and(|found| !is_socket(&found)) {
         return Err(Error::new(
             ErrorKind::Io,
@@ -50,7 +51,11 @@ pub(super) fn bind_at(path: &Path) -> Result<(UnixListener, Bound)> {
     // The address was made from a path, so it has one.
     let address = UnixAddr::new(address.as_pathname().unwrap_or(&temporary)).map_err(failed)?;
     bind(descriptor.as_raw_fd(), &address).map_err(failed)?;
-    let placed = listen(&descriptor, Backlog::MAXCONN).map_err(failed).and_then(|()| {
+    // A umask can only have narrowed the mode: those who may connect are told here, all of them.
+    let placed = fs::set_permissions(&temporary, Permissions::from_mode(0o600))
+        .map_err(|error| Error::io("open the socket to you at", path, error));
+    let placed = placed.and_then(|()| listen(&descriptor, Backlog::MAXCONN).map_err(failed));
+    let placed = placed.and_then(|()| {
         fs::rename(&temporary, path).map_err(|e| Error::io("place the socket at", path, e))
     });
     if let Err(error) = placed {
@@ -83,14 +88,16 @@ fn take_lock(path: &Path) -> Result<File> {
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(&path_of_lock)
             .map_err(|error| Error::io("lock the socket's place with", &path_of_lock, error))?;
-        if lock.try_lock().is_err() {
-            return Err(Error::new(
-                ErrorKind::Io,
-                format!(
-                    "a server is running at {} already: use it, or choose another path",
-                    path.display()
-                ),
-            ));
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let path = path.display();
+                let message = format!(
+                    "a server is running at {path} already: use it, or choose another path"
+                );
+                return Err(Error::new(ErrorKind::Io, message));
+            }
+            Err(TryLockError::Error(error)) => return Err(Error::io("lock", &path_of_lock, error)),
         }
         // A server that has just ended removed the file that was locked here: take the next one.
         let same = match (lock.metadata(), fs::symlink_metadata(&path_of_lock)) {
@@ -98,6 +105,8 @@ fn take_lock(path: &Path) -> Result<File> {
             _ => false,
         };
         if same {
+            // Whatever the umask made of it: the next server of this user has to open it.
+            let _ = lock.set_permissions(Permissions::from_mode(0o600));
             return Ok(lock);
         }
     }
@@ -113,8 +122,6 @@ impl Drop for Bound {
         if self.inode.is_some() && found == self.inode {
             let _ = fs::remove_file(&self.path);
         }
-        if self.lock.take().is_some() {
-            let _ = fs::remove_file(beside(&self.path, ".lock"));
-        }
+        let _ = fs::remove_file(beside(&self.path, ".lock"));
     }
 }

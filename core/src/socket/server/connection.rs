@@ -2,7 +2,7 @@
 
 use super::input::{Dialect, Skip};
 use super::output::Output;
-use crate::limits::{OUTPUT_CLOSE_BYTES, OUTPUT_PAUSE_BYTES};
+use crate::limits::OUTPUT_PAUSE_BYTES;
 use mio::net::UnixStream;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use std::io::{self, IoSlice, Write};
@@ -40,6 +40,10 @@ pub(super) struct Connection {
     pub(super) awaits_room: bool,
     /// Nothing more is accepted; closed once its output is sent.
     pub(super) closing: bool,
+    /// Its turn was over before its requests were: it has another one.
+    pub(super) goes_on: bool,
+    /// The client has closed altogether: nobody reads what is sent.
+    pub(super) gone: bool,
     stalled: Option<Instant>,
 }
 
@@ -61,6 +65,8 @@ impl Connection {
             touched: false,
             awaits_room: false,
             closing: false,
+            goes_on: false,
+            gone: false,
             stalled: None,
         }
     }
@@ -77,22 +83,35 @@ impl Connection {
 
     /// Whether nothing can come of this connection any more.
     pub(super) fn is_done(&self) -> bool {
+        if self.goes_on {
+            return false;
+        }
         let over = self.closing || (self.ended && !self.waiting && !self.subscribed);
-        over && self.output.is_empty() && (self.closing || self.input.is_empty())
+        self.gone || (over && self.output.is_empty() && (self.closing || self.input.is_empty()))
     }
 
     /// Sends what waits, and notes whether the client takes it.
-    ///
-    /// # Errors
-    /// When the client has gone.
-    pub(super) fn flush(&mut self, now: Instant) -> io::Result<()> {
-        let any = self.output.send(Quiet(&self.stream))?;
-        if self.output.is_empty() {
-            self.stalled = None;
-        } else if any || self.stalled.is_none() {
-            self.stalled = Some(now);
+    pub(super) fn flush(&mut self, now: Instant) {
+        match self.output.send(Quiet(&self.stream)) {
+            Ok(_) if self.output.is_empty() => self.stalled = None,
+            Ok(any) => {
+                if any || self.stalled.is_none() {
+                    self.stalled = Some(now);
+                }
+            }
+            Err(_) => self.gone = true,
         }
-        Ok(())
+        if self.gone {
+            // What it has asked for is still carried out; its replies hold nothing up.
+            self.output = Output::default();
+            self.stalled = None;
+        }
+    }
+
+    /// Says one line to a client that is not taken, as far as it fits.
+    pub(super) fn turn_away(stream: &UnixStream, line: &str) {
+        // A client that has gone already missed nothing.
+        let _ = Quiet(stream).write(line.as_bytes());
     }
 
     /// Whether output waits, so that time matters.
@@ -100,10 +119,11 @@ impl Connection {
         self.stalled.is_some()
     }
 
-    /// Whether the client has taken nothing for too long, or far too much waits for it.
-    pub(super) fn is_hopeless(&self, now: Instant, value_bytes_max: usize) -> bool {
-        let too_long = self.stalled.is_some_and(|since| now.duration_since(since) >= STALL_MAX);
-        too_long || self.output.len() > OUTPUT_CLOSE_BYTES + value_bytes_max
+    /// Whether the client has taken nothing for too long. A subscriber may stop for as long as it
+    /// likes: what waits for it is bounded, and going beyond is told it.
+    pub(super) fn is_hopeless(&self, now: Instant) -> bool {
+        let patience = self.subscribed && !self.closing;
+        !patience && self.stalled.is_some_and(|since| now.duration_since(since) >= STALL_MAX)
     }
 
     /// Gives back memory that a large request took.

@@ -11,7 +11,7 @@ use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::geteuid;
-use std::io::{self, Write};
+use std::io;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,13 @@ const FIRST_CLIENT: usize = 2;
 
 /// Bytes read from one client at a time.
 pub(super) const READ_BYTES: usize = 64 << 10;
+/// What one client may have done before the others have their turn: bytes read, bytes carried
+/// out, and what was looked through for them.
+const TURN_BYTES: usize = 512 << 10;
+/// Clients accepted in one go.
+const ACCEPTS_PER_TURN: usize = 64;
+/// What looking at one key or subscription counts as, in bytes of a turn.
+const LOOK_BYTES: usize = 32;
 /// How often clients that take nothing are looked at.
 const STALL_CHECK: Duration = Duration::from_secs(1);
 /// How long nobody is accepted when the process has no descriptor left.
@@ -43,6 +50,11 @@ pub(super) struct EventLoop {
     scratch: Vec<u8>,
     /// Clients with something to send, or to go on with, once the current one is done.
     pub(super) touched: Vec<usize>,
+    /// Clients whose turn was over before their requests were.
+    again: Vec<usize>,
+    /// What is left of the current turn, in bytes.
+    pub(super) turn: usize,
+    accept_at_once: bool,
     accept_after: Option<Instant>,
     stall_check: Option<Instant>,
     spin: Spin,
@@ -71,6 +83,9 @@ impl EventLoop {
             reply: Vec::new(),
             scratch: vec![0; READ_BYTES],
             touched: Vec::new(),
+            again: Vec::new(),
+            turn: 0,
+            accept_at_once: false,
             accept_after: None,
             stall_check: None,
             spin: Spin::new(),
@@ -89,6 +104,7 @@ impl EventLoop {
                         if self.take_orders() {
                             return Ok(());
                         }
+                        self.settle();
                     }
                     Token(token) => {
                         clients = true;
@@ -98,6 +114,12 @@ impl EventLoop {
                 }
             }
             self.spin.saw(clients);
+            for client in std::mem::take(&mut self.again) {
+                let Some(Some(connection)) = self.clients.get_mut(client) else { continue };
+                connection.goes_on = false;
+                self.drive(client);
+                self.settle();
+            }
             self.pass_time();
             self.settle();
         }
@@ -106,6 +128,9 @@ impl EventLoop {
     /// Waits for events. While traffic is live it looks a few times more before it sleeps: waking
     /// an idle core costs more than the next request takes to come.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
+        if self.accept_at_once || !self.again.is_empty() {
+            return poll_once(&mut self.poll, events, Some(Duration::ZERO));
+        }
         if self.spin.is_on() {
             let until = Instant::now() + Spin::TIME;
             loop {
@@ -141,7 +166,8 @@ impl EventLoop {
     }
 
     fn accept(&mut self) {
-        loop {
+        self.accept_at_once = false;
+        for _ in 0..ACCEPTS_PER_TURN {
             match self.listener.accept() {
                 Ok((stream, _)) => self.admit(stream),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
@@ -154,18 +180,19 @@ impl EventLoop {
                 }
             }
         }
+        self.accept_at_once = true;
     }
 
     fn admit(&mut self, mut stream: mio::net::UnixStream) {
         let peer = getsockopt(&stream, PeerCredentials).ok();
         if peer.is_none_or(|peer| peer.uid() != geteuid().as_raw()) {
-            let _ = stream.write(b"ERROR: this server belongs to another user\n");
+            Connection::turn_away(&stream, "ERROR: this server belongs to another user\n");
             return;
         }
         if self.dispatch.clients >= self.clients_max {
             let message =
                 format!("ERROR: {} clients are connected, no more are taken\n", self.clients_max);
-            let _ = stream.write(message.as_bytes());
+            Connection::turn_away(&stream, &message);
             return;
         }
         let client = self.free.pop().unwrap_or_else(|| {
@@ -188,17 +215,16 @@ impl EventLoop {
         let Some(Some(connection)) = self.clients.get_mut(client) else { return };
         connection.end_seen |= event.is_read_closed();
         connection.readable |= event.is_readable() || connection.end_seen;
-        self.drive(client);
         // Whoever has gone altogether still gets carried out what it had asked for.
-        if event.is_write_closed() || event.is_error() {
-            self.close(client);
-        }
+        connection.gone |= event.is_write_closed() || event.is_error();
+        self.drive(client);
         self.settle();
     }
 
     /// Goes on with one client: its requests, then its output.
     fn drive(&mut self, client: usize) {
         let mut scratch = std::mem::take(&mut self.scratch);
+        self.turn = TURN_BYTES;
         self.exchange(client, &mut scratch);
         self.scratch = scratch;
         self.flush(client);
@@ -219,12 +245,16 @@ impl EventLoop {
         let now = Instant::now();
         let Some(Some(connection)) = self.clients.get_mut(client) else { return };
         let paused = !connection.takes_requests();
-        let sent = connection.flush(now);
+        connection.flush(now);
         connection.shrink();
-        if sent.is_err()
-            || connection.is_done()
-            || connection.is_hopeless(now, self.value_bytes_max)
-        {
+        // What a client sent before it went is in the socket still.
+        let left = connection.gone && !connection.ended;
+        connection.readable |= left;
+        if connection.takes_requests() && (paused || left) {
+            self.go_on_later(client);
+        }
+        let Some(Some(connection)) = self.clients.get_mut(client) else { return };
+        if connection.is_done() || connection.is_hopeless(now) {
             self.close(client);
             return;
         }
@@ -239,11 +269,23 @@ impl EventLoop {
             let token = Token(client + FIRST_CLIENT);
             if self.poll.registry().reregister(&mut connection.stream, token, interest).is_err() {
                 self.close(client);
-                return;
             }
         }
-        if paused && connection.takes_requests() {
-            self.touch(client);
+    }
+
+    /// Counts work against the turn of the current client.
+    pub(super) fn worked(&mut self, bytes: usize) {
+        let looks = std::mem::take(&mut self.dispatch.looks);
+        self.turn = self.turn.saturating_sub(bytes + looks * LOOK_BYTES);
+    }
+
+    /// Gives a client another turn after the others have had theirs.
+    pub(super) fn go_on_later(&mut self, client: usize) {
+        if let Some(Some(connection)) = self.clients.get_mut(client)
+            && !connection.goes_on
+        {
+            connection.goes_on = true;
+            self.again.push(client);
         }
     }
 
@@ -261,7 +303,7 @@ impl EventLoop {
     fn pass_time(&mut self) {
         let now = Instant::now();
         self.dispatch.pass_time(now);
-        if self.accept_after.is_some_and(|at| at <= now) {
+        if self.accept_at_once || self.accept_after.is_some_and(|at| at <= now) {
             self.accept_after = None;
             self.accept();
         }
@@ -269,7 +311,7 @@ impl EventLoop {
             self.stall_check = None;
             for client in 0..self.clients.len() {
                 let Some(connection) = &self.clients[client] else { continue };
-                if connection.is_hopeless(now, self.value_bytes_max) {
+                if connection.is_hopeless(now) {
                     self.close(client);
                 } else if connection.is_stalled() {
                     self.stall_check = Some(now + STALL_CHECK);

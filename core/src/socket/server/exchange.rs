@@ -2,17 +2,14 @@
 
 use super::super::binary;
 use super::super::command::{Reply, Request};
-use super::super::dispatch::{Delivery, Outcome};
+use super::super::dispatch::Outcome;
 use super::super::store::too_large;
 use super::super::text;
 use super::event_loop::EventLoop;
 use super::input::{Cut, Dialect, Skip, cut, latch, skipped};
-use crate::limits::{
-    FRAME_BYTES_MAX, INPUT_TOTAL_BYTES_MAX, KEY_BYTES_MAX, SUBSCRIBER_BACKLOG_BYTES_MAX,
-};
+use crate::limits::{FRAME_BYTES_MAX, INPUT_TOTAL_BYTES_MAX, KEY_BYTES_MAX};
 use crate::run::variable;
 use std::io::{self, Read};
-use std::rc::Rc;
 
 /// What a request takes beside its key and value, in either dialect.
 const REQUEST_OVERHEAD_BYTES: usize = 64;
@@ -22,6 +19,10 @@ impl EventLoop {
     /// find room. Most requests are carried out where they were read, in `scratch`.
     pub(super) fn exchange(&mut self, client: usize, scratch: &mut [u8]) {
         loop {
+            if self.turn == 0 {
+                self.go_on_later(client);
+                return;
+            }
             let Some(Some(connection)) = self.clients.get_mut(client) else { return };
             if !connection.input.is_empty() && connection.takes_requests() {
                 let mut input = std::mem::take(&mut connection.input);
@@ -44,13 +45,15 @@ impl EventLoop {
                 Ok(count) => {
                     // A short read emptied the socket, but for the end behind its last byte.
                     connection.readable = count == scratch.len() || connection.end_seen;
+                    self.worked(count);
                     self.received(client, &scratch[..count]);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     connection.readable = false
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => connection.closing = true,
+                // Gone, with replies unread: what has come stands.
+                Err(_) => connection.ended = true,
             }
         }
     }
@@ -101,7 +104,7 @@ impl EventLoop {
         let request_bytes_max =
             (self.value_bytes_max + KEY_BYTES_MAX + REQUEST_OVERHEAD_BYTES).min(FRAME_BYTES_MAX);
         let mut used = 0;
-        while used < input.len() {
+        while used < input.len() && self.turn > 0 {
             let Some(Some(connection)) = self.clients.get_mut(client) else { break };
             if !connection.takes_requests() {
                 break;
@@ -111,9 +114,16 @@ impl EventLoop {
                 break;
             }
             if let Some(skip) = connection.skip {
-                let (skipped, left) = skipped(skip, &input[used..]);
-                connection.skip = left;
-                used += skipped;
+                match skipped(skip, &input[used..]) {
+                    Ok((skipped, left)) => {
+                        connection.skip = left;
+                        used += skipped;
+                    }
+                    Err(what) => {
+                        self.refuse(client, what);
+                        break;
+                    }
+                }
                 continue;
             }
             let dialect = match connection.dialect {
@@ -131,6 +141,7 @@ impl EventLoop {
                 Cut::Request(request, taken) => {
                     self.carry_out_one(client, dialect, request);
                     used += taken;
+                    self.worked(taken);
                     // Replies are handed on in time for the limits on them to count.
                     if self.reply.len() >= super::event_loop::READ_BYTES {
                         self.push_replies(client);
@@ -139,13 +150,13 @@ impl EventLoop {
                 Cut::TooLarge(bytes) => {
                     connection.searched = 0;
                     connection.skip = Some(match dialect {
-                        Dialect::Text => Skip::Line,
+                        Dialect::Text => Skip::Line(FRAME_BYTES_MAX),
                         Dialect::Binary => Skip::Bytes(bytes + binary::LENGTH_BYTES),
                     });
                     let error = too_large(bytes, self.value_bytes_max);
                     encode(dialect, &Reply::Error(error.to_string()), &mut self.reply);
                 }
-                Cut::Partial(_) => break,
+                Cut::Partial => break,
                 Cut::Broken(what) => {
                     self.refuse(client, what);
                     break;
@@ -183,7 +194,7 @@ impl EventLoop {
     }
 
     /// Moves the replies that are ready into the client's output.
-    fn push_replies(&mut self, client: usize) {
+    pub(super) fn push_replies(&mut self, client: usize) {
         if let Some(Some(connection)) = self.clients.get_mut(client) {
             connection.output.push(&self.reply);
         }
@@ -200,81 +211,9 @@ impl EventLoop {
         connection.closing = true;
         self.push_replies(client);
     }
-
-    /// Hands out what requests meant for others. `current` is the client whose replies are still
-    /// on their way: they come before what follows from them.
-    pub(super) fn deliver(&mut self, current: Option<usize>) {
-        let mut encoded: Option<(Rc<str>, [Option<Rc<[u8]>>; 2])> = None;
-        while let Some(delivery) = self.dispatch.next_delivery() {
-            let (client, reply) = match &delivery {
-                Delivery::Event { client, event } => {
-                    if current == Some(*client) {
-                        self.push_replies(*client);
-                    }
-                    if !encoded.as_ref().is_some_and(|(last, _)| Rc::ptr_eq(last, event)) {
-                        encoded = Some((Rc::clone(event), [None, None]));
-                    }
-                    if let Some((event, forms)) = &mut encoded {
-                        self.send_event(*client, event, forms);
-                    }
-                    continue;
-                }
-                Delivery::Value { client, value } => (*client, Reply::Value(value)),
-                Delivery::TimedOut { client, key } => (*client, Reply::TimedOut(key)),
-                Delivery::ProducerEnded { client, key } => (*client, Reply::ProducerEnded(key)),
-            };
-            let Some(Some(connection)) = self.clients.get_mut(client) else { continue };
-            connection.waiting = false;
-            let mut bytes = Vec::new();
-            encode(connection.dialect.unwrap_or(Dialect::Text), &reply, &mut bytes);
-            connection.output.push(&bytes);
-            self.touch(client);
-        }
-    }
-
-    fn send_event(&mut self, client: usize, event: &Rc<str>, forms: &mut [Option<Rc<[u8]>>; 2]) {
-        let Some(Some(connection)) = self.clients.get_mut(client) else { return };
-        if connection.closing {
-            return;
-        }
-        let dialect = connection.dialect.unwrap_or(Dialect::Text);
-        let bytes = forms[usize::from(dialect == Dialect::Binary)].get_or_insert_with(|| {
-            let mut bytes = Vec::with_capacity(event.len() + 8);
-            match dialect {
-                Dialect::Text => {
-                    bytes.extend_from_slice(event.as_bytes());
-                    bytes.push(b'\n');
-                }
-                Dialect::Binary => binary::encode_event(event, &mut bytes),
-            }
-            bytes.into()
-        });
-        connection.output.push_shared(bytes);
-        let waiting = connection.output.len();
-        if waiting > SUBSCRIBER_BACKLOG_BYTES_MAX + bytes.len() {
-            connection.output.drop_unbegun();
-            let what = format!("too slow: {waiting} bytes of events were waiting; subscribe again");
-            let mut reason = Vec::new();
-            encode(dialect, &Reply::Error(what), &mut reason);
-            connection.output.push(&reason);
-            connection.closing = true;
-            self.dispatch.forget(client);
-        }
-        self.touch(client);
-    }
-
-    /// Queues a client to be gone on with.
-    pub(super) fn touch(&mut self, client: usize) {
-        if let Some(Some(connection)) = self.clients.get_mut(client)
-            && !connection.touched
-        {
-            connection.touched = true;
-            self.touched.push(client);
-        }
-    }
 }
 
-fn encode(dialect: Dialect, reply: &Reply<'_>, out: &mut Vec<u8>) {
+pub(super) fn encode(dialect: Dialect, reply: &Reply<'_>, out: &mut Vec<u8>) {
     match dialect {
         Dialect::Text => text::encode(reply, out),
         Dialect::Binary => binary::encode(reply, out),

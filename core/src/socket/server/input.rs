@@ -18,8 +18,8 @@ pub(super) enum Cut<'a> {
     Request(&'a [u8], usize),
     /// A request above the limit, of this many bytes as far as known: skip it and say so.
     TooLarge(usize),
-    /// Not whole yet; at least this many bytes are missing.
-    Partial(usize),
+    /// Not whole yet.
+    Partial,
     /// What no skipping mends: close.
     Broken(String),
 }
@@ -27,8 +27,10 @@ pub(super) enum Cut<'a> {
 /// What of a request that was too large is still to be skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Skip {
+    /// So many bytes of a frame.
     Bytes(usize),
-    Line,
+    /// Up to the line feed, which must come within so many bytes.
+    Line(usize),
 }
 
 /// Tells the dialect from the first byte; the error is for the client to read.
@@ -57,12 +59,12 @@ pub(super) fn cut<'a>(
             None if input.len() > request_bytes_max => Cut::TooLarge(input.len()),
             None => {
                 *searched = input.len();
-                Cut::Partial(1)
+                Cut::Partial
             }
         },
         Dialect::Binary => {
             let Some((length, rest)) = input.split_first_chunk::<LENGTH_BYTES>() else {
-                return Cut::Partial(LENGTH_BYTES - input.len());
+                return Cut::Partial;
             };
             let length = u32::from_be_bytes(*length) as usize;
             if length > FRAME_BYTES_MAX {
@@ -73,22 +75,22 @@ pub(super) fn cut<'a>(
             }
             match rest.get(..length) {
                 Some(body) => Cut::Request(body, LENGTH_BYTES + length),
-                None => Cut::Partial(length - rest.len()),
+                None => Cut::Partial,
             }
         }
     }
 }
 
-/// How many bytes of `input` belong to what is skipped, and what is left to skip after them.
-pub(super) fn skipped(skip: Skip, input: &[u8]) -> (usize, Option<Skip>) {
+/// How many bytes of `input` belong to what is skipped, and what is left to skip after them. The
+/// error, for a line that is longer than any may be, is what no skipping mends.
+pub(super) fn skipped(skip: Skip, input: &[u8]) -> Result<(usize, Option<Skip>), String> {
     match skip {
-        Skip::Bytes(bytes) if bytes > input.len() => {
-            (input.len(), Some(Skip::Bytes(bytes - input.len())))
-        }
-        Skip::Bytes(bytes) => (bytes, None),
-        Skip::Line => match memchr(b'\n', input) {
-            Some(at) => (at + 1, None),
-            None => (input.len(), Some(Skip::Line)),
+        Skip::Bytes(bytes) if bytes <= input.len() => Ok((bytes, None)),
+        Skip::Bytes(bytes) => Ok((input.len(), Some(Skip::Bytes(bytes - input.len())))),
+        Skip::Line(max) => match memchr(b'\n', input) {
+            Some(at) => Ok((at + 1, None)),
+            None if input.len() < max => Ok((input.len(), Some(Skip::Line(max - input.len())))),
+            None => Err(format!("line without end: at most {FRAME_BYTES_MAX} bytes are taken")),
         },
     }
 }
@@ -103,10 +105,7 @@ mod tests {
         let mut searched = 0;
         for end in 0..8 {
             let cut = cut(Dialect::Text, &text[..end], &mut searched, 100);
-            match end {
-                8 => assert_eq!(cut, Cut::Request(b"SET a 1", 8)),
-                _ => assert_eq!(cut, Cut::Partial(1), "{end}"),
-            }
+            assert_eq!(cut, Cut::Partial, "{end}");
         }
         assert_eq!(cut(Dialect::Text, text, &mut searched, 100), Cut::Request(b"SET a 1", 8));
     }
@@ -115,8 +114,8 @@ mod tests {
     fn lengths_are_bounded_before_anything_is_kept() {
         let mut searched = 0;
         let mut cut = |input: &'static [u8]| cut(Dialect::Binary, input, &mut searched, 10);
-        assert_eq!(cut(b"\x00"), Cut::Partial(3));
-        assert_eq!(cut(b"\x00\x00\x00\x02a"), Cut::Partial(1));
+        assert_eq!(cut(b"\x00"), Cut::Partial);
+        assert_eq!(cut(b"\x00\x00\x00\x02a"), Cut::Partial);
         assert_eq!(cut(b"\x00\x00\x00\x02abc"), Cut::Request(b"ab", 6));
         assert_eq!(cut(b"\x00\x00\x00\x0b"), Cut::TooLarge(11));
         assert!(matches!(cut(b"\xff\xff\xff\xff"), Cut::Broken(_)));
@@ -124,9 +123,10 @@ mod tests {
 
     #[test]
     fn skipping_ends_where_the_request_does() {
-        assert_eq!(skipped(Skip::Bytes(5), b"abc"), (3, Some(Skip::Bytes(2))));
-        assert_eq!(skipped(Skip::Bytes(2), b"abc"), (2, None));
-        assert_eq!(skipped(Skip::Line, b"abc"), (3, Some(Skip::Line)));
-        assert_eq!(skipped(Skip::Line, b"a\nbc"), (2, None));
+        assert_eq!(skipped(Skip::Bytes(5), b"abc"), Ok((3, Some(Skip::Bytes(2)))));
+        assert_eq!(skipped(Skip::Bytes(2), b"abc"), Ok((2, None)));
+        assert_eq!(skipped(Skip::Line(9), b"abc"), Ok((3, Some(Skip::Line(6)))));
+        assert_eq!(skipped(Skip::Line(9), b"a\nbc"), Ok((2, None)));
+        assert!(skipped(Skip::Line(2), b"abc").is_err());
     }
 }

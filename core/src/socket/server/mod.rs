@@ -2,6 +2,7 @@
 
 mod bind;
 mod connection;
+mod delivering;
 mod event_loop;
 mod exchange;
 mod handle;

@@ -6,6 +6,8 @@ use std::rc::Rc;
 
 /// Most pieces handed to one system call.
 const PIECES_MAX: usize = 64;
+/// Replies gather in a piece up to this size, in bytes: a piece is given back only as a whole.
+const PIECE_BYTES: usize = 64 << 10;
 
 #[derive(Debug)]
 enum Piece {
@@ -45,10 +47,10 @@ impl Output {
     /// Adds a copy of `bytes`.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len();
-        if let Some(Piece::Own(last)) = self.pieces.back_mut() {
-            last.extend_from_slice(bytes);
-        } else if !bytes.is_empty() {
-            self.pieces.push_back(Piece::Own(bytes.to_vec()));
+        match self.pieces.back_mut() {
+            Some(Piece::Own(last)) if last.len() < PIECE_BYTES => last.extend_from_slice(bytes),
+            _ if bytes.is_empty() => {}
+            _ => self.pieces.push_back(Piece::Own(bytes.to_vec())),
         }
     }
 
@@ -144,6 +146,23 @@ mod tests {
             }
             assert_eq!(to.0, b"abcdefghijkl");
         }
+    }
+
+    /// A client that always leaves a little unread must not keep all it ever got in memory.
+    #[test]
+    fn what_was_sent_is_given_back() {
+        let mut output = Output::default();
+        let mut to = Narrow(Vec::new(), 0);
+        output.push(&[0; 100]);
+        for _ in 0..10_000 {
+            output.push(&[0; 1000]);
+            to.1 = 1000;
+            output.send(&mut to).unwrap();
+            to.0.clear();
+        }
+        let held: usize = output.pieces.iter().map(|piece| piece.bytes().len()).sum();
+        assert_eq!(output.len(), 100);
+        assert!(held < 2 * PIECE_BYTES, "{held} bytes are held for 100 that wait");
     }
 
     #[test]

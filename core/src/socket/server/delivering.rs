@@ -1,0 +1,111 @@
+//! What clients get without having asked just now: events, and the end of their waits.
+
+use super::super::binary;
+use super::super::command::Reply;
+use super::super::dispatch::Delivery;
+use super::event_loop::EventLoop;
+use super::exchange::encode;
+use super::input::Dialect;
+use crate::limits::SUBSCRIBER_BACKLOG_BYTES_MAX;
+use std::rc::Rc;
+
+/// The bytes of what several clients are told, made once for each dialect.
+#[derive(Default)]
+struct Shared {
+    of: Option<Rc<str>>,
+    forms: [Option<Rc<[u8]>>; 2],
+}
+
+impl Shared {
+    fn bytes(
+        &mut self,
+        text: &Rc<str>,
+        dialect: Dialect,
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> &Rc<[u8]> {
+        if !self.of.as_ref().is_some_and(|last| Rc::ptr_eq(last, text)) {
+            *self = Shared { of: Some(Rc::clone(text)), forms: [None, None] };
+        }
+        self.forms[usize::from(dialect == Dialect::Binary)].get_or_insert_with(|| {
+            let mut bytes = Vec::with_capacity(text.len() + 8);
+            encode(&mut bytes);
+            bytes.into()
+        })
+    }
+}
+
+impl EventLoop {
+    /// Hands out what requests meant for others. `current` is the client whose replies are still
+    /// on their way: they come before what follows from them.
+    pub(super) fn deliver(&mut self, current: Option<usize>) {
+        let mut shared = Shared::default();
+        while let Some((client, delivery)) = self.dispatch.next_delivery() {
+            if current == Some(client) {
+                self.push_replies(client);
+            }
+            let Some(Some(connection)) = self.clients.get_mut(client) else { continue };
+            let dialect = connection.dialect.unwrap_or(Dialect::Text);
+            let mut small = |reply| {
+                let mut bytes = Vec::new();
+                encode(dialect, &reply, &mut bytes);
+                connection.output.push(&bytes);
+            };
+            match &delivery {
+                Delivery::Event(event) => {
+                    let bytes =
+                        shared.bytes(event, dialect, |out| encode_event(dialect, event, out));
+                    self.send_event(client, dialect, bytes);
+                    continue;
+                }
+                Delivery::Value(value) => {
+                    let reply = Reply::Value(value);
+                    let bytes = shared.bytes(value, dialect, |out| encode(dialect, &reply, out));
+                    connection.output.push_shared(bytes);
+                }
+                Delivery::TimedOut(key) => small(Reply::TimedOut(key)),
+                Delivery::ProducerEnded(key) => small(Reply::ProducerEnded(key)),
+            }
+            connection.waiting = false;
+            self.touch(client);
+        }
+    }
+
+    fn send_event(&mut self, client: usize, dialect: Dialect, bytes: &Rc<[u8]>) {
+        let Some(Some(connection)) = self.clients.get_mut(client) else { return };
+        if connection.closing || connection.gone {
+            return;
+        }
+        connection.output.push_shared(bytes);
+        let waiting = connection.output.len();
+        if waiting > SUBSCRIBER_BACKLOG_BYTES_MAX + bytes.len() {
+            connection.output.drop_unbegun();
+            let what = format!("too slow: {waiting} bytes of events were waiting; subscribe again");
+            let mut reason = Vec::new();
+            encode(dialect, &Reply::Error(what), &mut reason);
+            connection.output.push(&reason);
+            connection.closing = true;
+            self.dispatch.forget(client);
+        }
+        self.touch(client);
+    }
+
+    /// Queues a client to be gone on with.
+    fn touch(&mut self, client: usize) {
+        if let Some(Some(connection)) = self.clients.get_mut(client)
+            && !connection.touched
+        {
+            connection.touched = true;
+            self.touched.push(client);
+        }
+    }
+}
+
+fn encode_event(dialect: Dialect, event: &str, out: &mut Vec<u8>) {
+    match dialect {
+        Dialect::Text => {
+            out.extend_from_slice(event.as_bytes());
+            out.push(b'\n');
+        }
+        Dialect::Binary => binary::encode_event(event, out),
+    }
+}

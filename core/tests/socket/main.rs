@@ -1,0 +1,9 @@
+//! The server as its clients see it: real sockets, bytes as they stand on the wire.
+#![allow(missing_docs)]
+
+mod clients;
+mod limits;
+mod subscribers;
+mod vectors;
+mod waits;
+mod wire;
