@@ -69,57 +69,43 @@ impl Streams {
         places: &Places<'_>,
         sender: &Sender,
     ) -> Result<(), String> {
-        let producers: Vec<usize> =
-            group.iter().copied().filter(|task| graph.is_streaming(*task)).collect();
         let mut relay = Relay::new();
         let mut sources: Vec<(SourceId, usize)> = Vec::new();
-        let consumers_of = |task: usize| {
-            let users = graph.needed_by[task].iter().copied();
-            let users = users.filter(|user| group.contains(user) && graph.streams(task, *user));
-            users.collect::<Vec<_>>()
-        };
+        let tasks = || group.iter().copied().filter(|task| graph.is_streaming(*task));
         let upstreams = |task: usize| {
             let needs = graph.needs[task].iter().copied();
             needs.filter(|need| graph.streams(*need, task)).collect::<Vec<_>>()
         };
-        let said = |error: otto_core::Error| error.to_string();
-        for &producer in &producers {
-            let consumers = consumers_of(producer);
+        for producer in tasks() {
+            let consumers: Vec<usize> =
+                tasks().filter(|task| graph.needs[*task].contains(&producer)).collect();
             let direct = consumers.len() == 1 && upstreams(consumers[0]).len() == 1;
             let pipe = fifo::pipe().map_err(said)?;
             let link = link(places, producer, "output", &pipe.write)?;
             if direct {
                 self.add_input(places, consumers[0], pipe.read)?;
             } else {
-                sources.push((relay.source(pipe.read).map_err(said)?, producer));
+                let source = relay.source(pipe.read).map_err(said)?;
+                if consumers.is_empty() {
+                    keep(&mut relay, source, places, producer)?;
+                }
+                sources.push((source, producer));
             }
             let keeper = Some(pipe.write);
-            self.outputs.insert(
-                producer,
-                Output { link, keeper, consumers, direct, closed: false, drained: false },
-            );
+            let output = Output { link, keeper, consumers, direct, closed: false, drained: false };
+            self.outputs.insert(producer, output);
         }
-        for &consumer in &producers {
-            let from = upstreams(consumer);
-            if from.is_empty() || self.inputs.contains_key(&consumer) {
+        for consumer in tasks().filter(|task| !upstreams(*task).is_empty()) {
+            if self.inputs.contains_key(&consumer) {
                 continue;
             }
             let pipe = fifo::pipe().map_err(said)?;
             let sink = relay.sink(pipe.write).map_err(said)?;
+            let from = upstreams(consumer);
             for (source, _) in sources.iter().filter(|(_, task)| from.contains(task)) {
                 relay.connect(*source, sink);
             }
             self.add_input(places, consumer, pipe.read)?;
-        }
-        for (source, producer) in &sources {
-            if self.outputs[producer].consumers.is_empty() {
-                let name = (places.names)(*producer);
-                let path = (places.folder)(*producer).join(format!("output.{name}.stream"));
-                let file = new_file(&path)
-                    .map_err(|error| format!("can't create {}: {error}", path.display()))?;
-                let sink = relay.sink(file.into()).map_err(said)?;
-                relay.connect(*source, sink);
-            }
         }
         if !sources.is_empty() {
             self.relays.push(start(relay, sources, sender.clone())?);
@@ -229,6 +215,26 @@ impl Streams {
     }
 }
 
+fn said(error: otto_core::Error) -> String {
+    error.to_string()
+}
+
+/// Keeps a stream that nobody in the group consumes in a file, for tasks that run later.
+fn keep(
+    relay: &mut Relay,
+    source: SourceId,
+    places: &Places<'_>,
+    producer: usize,
+) -> Result<(), String> {
+    let name = format!("output.{}.stream", (places.names)(producer));
+    let path = (places.folder)(producer).join(name);
+    let file =
+        new_file(&path).map_err(|error| format!("can't create {}: {error}", path.display()))?;
+    let sink = relay.sink(file.into()).map_err(said)?;
+    relay.connect(source, sink);
+    Ok(())
+}
+
 /// The path in the run's folder that leads to `end`.
 fn link(
     places: &Places<'_>,
@@ -247,7 +253,7 @@ fn start(
     sources: Vec<(SourceId, usize)>,
     sender: Sender,
 ) -> Result<RunningRelay, String> {
-    let stop = fifo::pipe().map_err(|error| error.to_string())?;
+    let stop = fifo::pipe().map_err(said)?;
     let watch = stop.read;
     let work = move || {
         let task_of = |id| sources.iter().find(|(source, _)| *source == id).map(|(_, task)| *task);

@@ -121,30 +121,25 @@ impl Engine<'_> {
         processes_of(self.parts.run.id()).iter().filter(|p| is_of_task(p)).for_each(Process::kill);
     }
 
-    fn finish(&mut self, mut live: Live) {
+    fn finish(&mut self, live: Live) {
         let (task, time) = (live.task, live.started.elapsed());
-        let Some(exit) = live.exit.take() else { return };
-        live.exit = Some(exit);
+        let Some(exit) = live.exit else { return };
         if live.timed_out {
-            return self.end_badly(task, Ending::Failed("timed out".to_owned()), time);
+            self.end(task, &Ending::Failed("timed out".to_owned()), time);
+        } else if exit == Exit::Status(0) {
+            self.check_stream(task);
+            self.end_well(task, &Ending::Done, time);
+        } else if !self.has_failed(&live) {
+            self.end_well(task, &Ending::ReadersGone, time);
+        } else if self.cancel.is_some() {
+            self.end(task, &Ending::Cancelled(self.failed_producer(task)), time);
+        } else {
+            self.finish_failed(task, exit, time);
         }
-        if exit == Exit::Status(0) {
-            if !self.streams.is_closed(task) && self.cancel.is_none() {
-                self.culprit.get_or_insert(task);
-                let name = self.name(task);
-                self.fail(
-                    1,
-                    format!("the stream of {name} is held open by a process that can't be ended"),
-                );
-            }
-            return self.end_well(task, &Ending::Done, time);
-        }
-        if !self.has_failed(&live) {
-            return self.end_well(task, &Ending::ReadersGone, time);
-        }
-        if self.cancel.is_some() {
-            return self.end_badly(task, Ending::Cancelled(self.failed_producer(task)), time);
-        }
+    }
+
+    /// The first failure of the run.
+    fn finish_failed(&mut self, task: usize, exit: Exit, time: Duration) {
         let why = match exit {
             Exit::Status(status) => format!("failed with status {status}"),
             Exit::Signal(signal) => match Signal::try_from(signal) {
@@ -152,11 +147,21 @@ impl Engine<'_> {
                 Err(_) => format!("was killed by signal {signal}"),
             },
         };
-        self.culprit = Some(task);
-        self.end_badly(task, Ending::Failed(why.clone()), time);
         let folder = self.parts.workspace.of_task(self.name(task));
         let message = format!("task {:?} {why}; its output: {}", self.name(task), folder.display());
+        self.culprit = Some(task);
+        self.end(task, &Ending::Failed(why), time);
         self.fail(exit.code(), message);
+    }
+
+    /// A task that ended well, and whose stream somebody holds open all the same.
+    fn check_stream(&mut self, task: usize) {
+        if !self.streams.is_closed(task) && self.cancel.is_none() {
+            self.culprit.get_or_insert(task);
+            let name = self.name(task);
+            let why = "is held open by a process that can't be ended";
+            self.fail(1, format!("the stream of {name} {why}"));
+        }
     }
 
     /// The producer whose failure is why `task`, its consumer, gets no end of its stream.
@@ -165,10 +170,6 @@ impl Engine<'_> {
         let reads = self.parts.graph.needs[task].contains(&culprit)
             && self.parts.graph.streams(culprit, task);
         reads.then(|| self.name(culprit).to_owned())
-    }
-
-    fn end_badly(&mut self, task: usize, ending: Ending, time: Duration) {
-        self.end(task, &ending, time);
     }
 
     /// A task has ended and what waits for it may start.
