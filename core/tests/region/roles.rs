@@ -4,8 +4,8 @@
 //! environment variables; what it reports outlives its death in a file of one number.
 
 use std::env;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -132,7 +132,9 @@ pub(crate) fn in_namespace(script: &str, role: &str, place: &Path) -> bool {
     let role = command(role, place);
     let mut command = unshare(script);
     command.arg(role.get_program()).args(role.get_args());
-    command.stdout(Stdio::null());
+    // Who is root in there does not own root's folders, so the run's goes here.
+    fs::set_permissions(place, fs::Permissions::from_mode(0o700)).unwrap();
+    command.stdout(Stdio::null()).env("XDG_RUNTIME_DIR", place);
     command.envs(role.get_envs().filter_map(|(name, value)| Some((name, value?))));
     assert!(command.status().unwrap().success(), "the role failed");
     true
