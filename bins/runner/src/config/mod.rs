@@ -140,3 +140,61 @@ pub(crate) fn project_name(config: &Config, path: &Path) -> String {
     let name: String = name.chars().take(100).map(fit).collect();
     if name.starts_with('.') { format!("_{name}") } else { name }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Graph;
+    use proptest::prelude::*;
+
+    /// Everything the format has.
+    const FULL: &str = r#"
+otto: {name: full, api: 1, jobs: 2, tasks: [a, "*"], envs: {A: "b", C: 1.10}}
+tasks:
+  a: &a
+    help: "first \u0041"
+    bash: |
+      echo one
+        two
+    envs: {X: 'y', Z: ~}
+    timeout: 1.5m
+  b: {python3: "print(1)", before: [a], after: [c], streaming: true}
+  c:
+    action: >-
+      #!/bin/sh
+    before:
+      - a
+      - b
+  d: {<<: *a}
+"#;
+
+    fn check(text: &str) {
+        if let Ok(config) = parse(text) {
+            let _ = Graph::new(&config);
+        }
+    }
+
+    #[test]
+    fn nesting_without_end_is_refused_in_time() {
+        for text in ["[".repeat(200_000), "{a: ".repeat(100_000), "- ".repeat(100_000)] {
+            assert!(parse(&text).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in any::<String>()) {
+            check(&text);
+        }
+
+        #[test]
+        fn any_damage_to_a_file_is_read_or_refused(
+            at in 0..FULL.len(),
+            gone in 0_usize..12,
+            new in "[ \\t\\n\\[\\]{}:,&*!|>'\"%@`#?\\-a-z0-9~<]{0,6}",
+        ) {
+            let end = (at + gone).min(FULL.len());
+            check(&format!("{}{new}{}", &FULL[..at], &FULL[end..]));
+        }
+    }
+}

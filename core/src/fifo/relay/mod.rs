@@ -2,7 +2,7 @@
 //!
 //! A source is what a producer writes, a sink what a consumer reads. Every sink connected to a
 //! source gets all its bytes; a sink of several sources gets them line by line, never mixed within
-//! a line. Memory is bounded: of each source at most [`RELAY_BUFFER_BYTES`] are read ahead of its
+//! a line. Memory is bounded: of each source at most [`RELAY_BUFFER_BYTES`](crate::limits::RELAY_BUFFER_BYTES) are read ahead of its
 //! slowest sink, so that the slowest consumer sets the pace.
 
 mod sink;
