@@ -143,11 +143,12 @@ lint: $(VENV)/.installed $(STAMPS)/wheel ## formatting and static checks of ever
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(call step,shell)
-	shellcheck sdk-bash/otto.sh .ci/run scripts/*.sh $$(git ls-files 'examples/*.sh' examples/demo/run 'tests/*.sh')
+	shellcheck -x -P . sdk-bash/otto.sh .ci/run scripts/*.sh examples/demo/run tests/pairs/*.sh
 	$(call step,Python)
-	$(VENV)/bin/ruff check sdk-python examples tests benches
-	$(VENV)/bin/ruff format --check sdk-python examples tests benches
-	cd sdk-python && $(TEST_ENV) python -m mypy.stubtest otto --allowlist stubtest-allowlist.txt --ignore-unused-allowlist
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	cd sdk-python && $(TEST_ENV) python -m mypy.stubtest otto \
+		--allowlist stubtest-allowed.txt --ignore-unused-allowlist
 
 bench: stage $(VENV)/.installed ## our figures beside the peers', interleaved in one run
 	@scripts/need.sh "$(PYTHON)" nc redis-server redis-benchmark

@@ -1,5 +1,9 @@
 def _run():
-    import glob, json, os, sys
+    import glob
+    import json
+    import os
+    import sys
+
     del sys.argv[0]
     path = sys.argv[0]
     for stream in (sys.stdout, sys.stderr):
@@ -9,13 +13,17 @@ def _run():
     scope.update(json=json, os=os, sys=sys, glob=glob, __file__=path)
     del scope["_run"]
     show = sys.excepthook
+
     def from_the_script_on(kind, error, trace):
         for _ in range(2):
             trace = trace and trace.tb_next
         error.__traceback__ = trace
         show(kind, error, trace)
+
     sys.excepthook = from_the_script_on
     with open(path, "rb") as file:
         source = file.read()
     exec(compile(source, path, "exec", dont_inherit=True), scope)
+
+
 _run()

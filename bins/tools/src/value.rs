@@ -32,7 +32,7 @@ pub fn read_value(text: &str, json: bool, literal: bool) -> anyhow::Result<Json>
         None => text.as_bytes().to_vec(),
     };
     if json {
-        return Ok(Json::parse_owned(bytes).context("the value")?);
+        return Json::parse_owned(bytes).context("the value");
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();

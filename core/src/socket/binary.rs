@@ -151,7 +151,7 @@ pub(super) fn encode(reply: &Reply<'_>, out: &mut Vec<u8>) {
         Reply::TimedOut(_) => frame(out, status::TIMED_OUT, |_| {}),
         Reply::ProducerEnded(_) => frame(out, status::PRODUCER_ENDED, |_| {}),
         Reply::Error(what) => {
-            frame(out, status::ERROR, |out| out.extend_from_slice(what.as_bytes()))
+            frame(out, status::ERROR, |out| out.extend_from_slice(what.as_bytes()));
         }
     }
 }

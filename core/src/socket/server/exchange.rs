@@ -49,7 +49,7 @@ impl EventLoop {
                     self.received(client, &scratch[..count]);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    connection.readable = false
+                    connection.readable = false;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Gone, with replies unread: what has come stands.
