@@ -20,6 +20,7 @@ HELPERS := $(filter-out $(PROGRAMS),$(patsubst bins/tools/src/bin/%.rs,%,$(wildc
 STAGE := target/otto
 STAMPS := target/stamps
 VENV := .venv
+BENCH_VENV := target/bench-venv
 # The staged programs and Python's own, before everything else on PATH.
 TEST_ENV = OTTO_PREFIX="$(CURDIR)/$(STAGE)" PATH="$(CURDIR)/$(STAGE)/bin:$(CURDIR)/$(VENV)/bin:$$PATH" \
 	PYTHONPATH="$(CURDIR)/$(STAGE)/lib/otto/python" PYTHONDONTWRITEBYTECODE=1
@@ -150,9 +151,16 @@ lint: $(VENV)/.installed $(STAMPS)/wheel ## formatting and static checks of ever
 	cd sdk-python && $(TEST_ENV) python -m mypy.stubtest otto \
 		--allowlist stubtest-allowed.txt --ignore-unused-allowlist
 
-bench: stage $(VENV)/.installed ## our figures beside the peers', interleaved in one run
+$(BENCH_VENV)/.installed: benches/requirements.txt $(STAMPS)/tools
+	$(call step,the peers' Python modules into $(BENCH_VENV))
+	"$(PYTHON)" -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benches/requirements.txt
+	@touch $@
+
+bench: stage $(BENCH_VENV)/.installed ## our figures beside the peers', interleaved in one run
 	@scripts/need.sh "$(PYTHON)" nc redis-server redis-benchmark
-	@$(TEST_ENV) benches/run
+	$(call step,bench)
+	@$(TEST_ENV) $(BENCH_VENV)/bin/python benches/run.py
 
 clean: ## remove everything that was built
 	rm -rf target dist $(VENV)

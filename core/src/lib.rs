@@ -28,6 +28,7 @@ pub mod progress;
 pub mod region;
 pub mod run;
 pub mod socket;
+mod spin;
 mod values;
 mod via;
 mod watch;

@@ -4,13 +4,13 @@ use super::address;
 use super::binary::{self, LENGTH_BYTES, status};
 use super::command::Request;
 use super::subscription::Subscription;
-use crate::cores;
 use crate::error::{Error, ErrorKind, Result};
 use crate::interrupt;
 use crate::json::Json;
 use crate::key::{Key, Pattern};
 use crate::limits::FRAME_BYTES_MAX;
 use crate::progress::Record;
+use crate::spin::Spin;
 use crate::values::{Condition, TICK, Tick, Values};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -20,8 +20,6 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long to look for the reply before sleeping: what waking an idle core costs.
-const SPIN: Duration = Duration::from_micros(50);
 /// How long after its deadline a wait is given up on a server that does not say so.
 const WAIT_GRACE: Duration = Duration::from_secs(1);
 /// Bytes asked of the socket at first: enough for one reply, and no page of their own.
@@ -42,6 +40,7 @@ pub struct Client {
     outstanding: usize,
     /// Longest wait for a reply that should come at once.
     reply_limit: Option<Duration>,
+    spin: Spin,
 }
 
 /// One reply, read off the wire.
@@ -66,6 +65,7 @@ impl Client {
             unread: (0, 0),
             outstanding: 0,
             reply_limit: None,
+            spin: Spin::new(),
         })
     }
 
@@ -291,32 +291,37 @@ impl Client {
 
     /// Reads more input, at least one byte.
     fn fill(&mut self, wanted: usize, deadline: Option<Instant>, tick: Tick<'_>) -> Result<()> {
-        let mut spin_until = None;
+        let mut looked = false;
         loop {
             if self.receive_some(wanted)? {
                 return Ok(());
             }
-            let now = Instant::now();
-            // With a single core this would keep the server from running.
-            let until = spin_until.get_or_insert_with(|| now + SPIN);
-            if now < *until && cores::several() {
-                std::hint::spin_loop();
-                continue;
+            if !looked {
+                looked = true;
+                let mut spin = self.spin;
+                let found = spin.look(|| Ok(self.receive_some(wanted)?.then_some(())));
+                self.spin = spin;
+                if found?.is_some() {
+                    return Ok(());
+                }
             }
-            tick()?;
-            let left = deadline.map_or(TICK, |deadline| deadline.saturating_duration_since(now));
+            let left = deadline
+                .map_or(TICK, |deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 return Err(Error::new(ErrorKind::TimedOut, "timeout"));
             }
-            self.sleep_until_ready(PollFlags::IN, left.min(TICK))?;
+            if !self.sleep_until_ready(PollFlags::IN, left.min(TICK))? {
+                tick()?;
+            }
         }
     }
 
-    /// Sleeps until the socket is ready, or for `slice` (at most [`TICK`]).
-    fn sleep_until_ready(&self, wanted: PollFlags, slice: Duration) -> Result<()> {
+    /// Sleeps until the socket is ready, or for `slice` (at most [`TICK`]); whether it is ready.
+    fn sleep_until_ready(&self, wanted: PollFlags, slice: Duration) -> Result<bool> {
         let timeout = Timespec { tv_sec: 0, tv_nsec: i64::from(slice.subsec_nanos()).max(1) };
         match poll(&mut [PollFd::new(&self.stream, wanted)], Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Ok(ready) => Ok(ready > 0),
+            Err(rustix::io::Errno::INTR) => Ok(false),
             Err(error) => Err(self.lost(&error.into())),
         }
     }

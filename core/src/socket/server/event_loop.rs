@@ -5,7 +5,7 @@ use super::super::store::Store;
 use super::Options;
 use super::connection::Connection;
 use super::handle::Order;
-use crate::cores;
+use crate::spin::Spin;
 use mio::event::Event;
 use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token};
@@ -94,9 +94,10 @@ impl EventLoop {
 
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
+        let mut traffic = false;
         loop {
-            self.wait(&mut events)?;
-            let mut clients = false;
+            self.wait(&mut events, traffic)?;
+            traffic = false;
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept(),
@@ -107,13 +108,12 @@ impl EventLoop {
                         self.settle();
                     }
                     Token(token) => {
-                        clients = true;
+                        traffic = true;
                         let client = token - FIRST_CLIENT;
                         self.ready(client, event);
                     }
                 }
             }
-            self.spin.saw(clients);
             for client in std::mem::take(&mut self.again) {
                 let Some(Some(connection)) = self.clients.get_mut(client) else { continue };
                 connection.goes_on = false;
@@ -125,25 +125,16 @@ impl EventLoop {
         }
     }
 
-    /// Waits for events. While traffic is live it looks a few times more before it sleeps: waking
-    /// an idle core costs more than the next request takes to come.
-    fn wait(&mut self, events: &mut Events) -> io::Result<()> {
-        if self.accept_at_once || !self.again.is_empty() {
-            return poll_once(&mut self.poll, events, Some(Duration::ZERO));
-        }
-        if self.spin.is_on() {
-            let until = Instant::now() + Spin::TIME;
-            loop {
+    /// Waits for events, after `traffic` with a look for more before it sleeps.
+    fn wait(&mut self, events: &mut Events, traffic: bool) -> io::Result<()> {
+        if traffic {
+            let found = self.spin.look(|| {
                 poll_once(&mut self.poll, events, Some(Duration::ZERO))?;
-                if !events.is_empty() {
-                    return Ok(());
-                }
-                if Instant::now() >= until {
-                    break;
-                }
-                std::hint::spin_loop();
+                Ok::<_, io::Error>((!events.is_empty()).then_some(()))
+            })?;
+            if found.is_some() {
+                return Ok(());
             }
-            self.spin.was_idle();
         }
         let next = [self.dispatch.next_deadline(), self.accept_after, self.stall_check];
         let next = next.into_iter().flatten().min();
@@ -328,37 +319,5 @@ fn poll_once(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) ->
             Ok(())
         }
         result => result,
-    }
-}
-
-/// Whether looking again before sleeping pays: it does while the last looks found something.
-struct Spin {
-    credit: u32,
-    allowed: bool,
-}
-
-impl Spin {
-    /// How long to look before sleeping; about what waking an idle core costs.
-    const TIME: Duration = Duration::from_micros(50);
-    /// Looks that may find nothing after one that did.
-    const CREDIT: u32 = 4;
-
-    fn new() -> Spin {
-        // With one core it would keep the very client from running that it waits for.
-        Spin { credit: 0, allowed: cores::several() }
-    }
-
-    fn is_on(&self) -> bool {
-        self.allowed && self.credit > 0
-    }
-
-    fn saw(&mut self, traffic: bool) {
-        if traffic {
-            self.credit = Spin::CREDIT;
-        }
-    }
-
-    fn was_idle(&mut self) {
-        self.credit -= 1;
     }
 }
