@@ -10,12 +10,17 @@ const CHUNK_BYTES: usize = 4096;
 /// Gathered before it is written without being asked.
 const BUFFER_BYTES_MAX: usize = 64 << 10;
 
+/// How long a reader may take for a piece once the run is to end, in milliseconds.
+const HURRY_MS: u8 = 200;
+
 /// The two outputs of this process.
 #[derive(Debug)]
 pub(crate) struct Console {
     out: Sink,
     err: Sink,
     ending: OwnedFd,
+    /// The run is to end: whoever does not read now gets no more.
+    hurried: bool,
 }
 
 #[derive(Debug)]
@@ -36,7 +41,13 @@ impl Console {
             out: sink(io::stdout().is_terminal()),
             err: sink(io::stderr().is_terminal()),
             ending,
+            hurried: false,
         }
+    }
+
+    /// From here on nobody who does not read is waited for.
+    pub(super) fn hurry(&mut self) {
+        self.hurried = true;
     }
 
     /// Whether standard output, and standard error, take colours.
@@ -79,11 +90,13 @@ impl Console {
     }
 
     fn flush_out(&mut self) {
-        flush(&mut self.out, io::stdout().as_fd(), self.ending.as_fd());
+        self.hurried |=
+            flush(&mut self.out, io::stdout().as_fd(), self.ending.as_fd(), self.hurried);
     }
 
     fn flush_err(&mut self) {
-        flush(&mut self.err, io::stderr().as_fd(), self.ending.as_fd());
+        self.hurried |=
+            flush(&mut self.err, io::stderr().as_fd(), self.ending.as_fd(), self.hurried);
     }
 }
 
@@ -96,17 +109,23 @@ fn push(sink: &mut Sink, parts: &[&[u8]]) {
     }
 }
 
-fn flush(sink: &mut Sink, to: BorrowedFd<'_>, ending: BorrowedFd<'_>) {
-    let mut done = 0;
+/// Writes what has gathered; says whether the run was asked to end while nobody took it.
+fn flush(sink: &mut Sink, to: BorrowedFd<'_>, ending: BorrowedFd<'_>, hurried: bool) -> bool {
+    let timeout = if hurried { PollTimeout::from(HURRY_MS) } else { PollTimeout::NONE };
+    let (mut done, mut asked) = (0, false);
     while done < sink.buffer.len() && !sink.closed {
         let mut fds = [PollFd::new(to, PollFlags::POLLOUT), PollFd::new(ending, PollFlags::POLLIN)];
-        match poll(&mut fds, PollTimeout::NONE) {
-            Ok(_) | Err(Errno::EINTR) => {}
-            Err(_) => sink.closed = true,
-        }
+        let ready = match poll(&mut fds, timeout) {
+            Err(Errno::EINTR) => continue,
+            Err(_) => {
+                sink.closed = true;
+                continue;
+            }
+            Ok(ready) => ready,
+        };
         if fds[0].any() != Some(true) {
-            // Nobody takes it and the run is to end: say no more.
-            sink.closed = fds[1].any() == Some(true);
+            asked |= fds[1].any() == Some(true);
+            sink.closed = asked || ready == 0;
             continue;
         }
         let end = sink.buffer.len().min(done + CHUNK_BYTES);
@@ -118,6 +137,7 @@ fn flush(sink: &mut Sink, to: BorrowedFd<'_>, ending: BorrowedFd<'_>) {
         }
     }
     sink.buffer.clear();
+    asked
 }
 
 impl Drop for Console {

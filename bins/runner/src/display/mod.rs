@@ -97,6 +97,11 @@ impl Display {
         self.console.say(message);
     }
 
+    /// The user wants the run to end: nobody who does not read is waited for.
+    pub(crate) fn hurry(&mut self) {
+        self.console.hurry();
+    }
+
     /// When [`Display::tick`] has something to do.
     pub(crate) fn wakes_at(&self) -> Option<Instant> {
         self.bars.as_ref().map(Bars::wakes_at)

@@ -41,6 +41,7 @@ impl Engine<'_> {
     /// Somebody asks otto-run to end.
     pub(super) fn take_ending(&mut self) {
         let Some((signal, count)) = self.parts.signals.take_ending() else { return };
+        self.parts.display.hurry();
         let again = count > 1 || self.cancel.is_some();
         let name = Signal::try_from(signal).map_or("a signal", Signal::as_str);
         if self.verdict.is_none() {

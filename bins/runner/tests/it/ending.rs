@@ -155,7 +155,8 @@ fn a_run_within_a_run_ends_with_it() {
 
 #[test]
 fn a_reader_that_stops_reading_does_not_keep_the_run_from_ending() {
-    let project = Project::new("tasks:\n  a: {bash: 'echo > started; yes'}\n");
+    let project =
+        Project::new("tasks:\n  a: {bash: \"echo > started; trap 'yes >&2' TERM; yes\"}\n");
     let mut child = project.command(&[]).spawn().unwrap();
     until_written(&project.path("started"));
     // Its pipes are never read; they are full when the task's log stops growing.
