@@ -154,3 +154,21 @@ fn a_consumer_may_take_its_time_after_its_producers_end() {
     ended.ok();
     assert_eq!((ended.lines("slow"), ended.lines("also")), (vec!["20000"], vec!["20000"]));
 }
+
+#[test]
+fn a_group_larger_than_the_limit_of_descriptors_runs_all_the_same() {
+    let mut text =
+        "tasks:\n  p: {streaming: true, bash: 'seq 3 > \"$OTTO_OUTPUT_PIPE\"'}\n".to_owned();
+    for n in 0..40 {
+        text.push_str(&format!("  c{n}: {{streaming: true, before: [p], bash: 'wc -l'}}\n"));
+    }
+    let project = Project::new(&text);
+    let program = project.command(&[]).get_program().to_owned();
+    let mut limited = std::process::Command::new("bash");
+    limited.args(["-c", "ulimit -Sn 64; exec \"$0\""]).arg(program).current_dir(project.path(""));
+    limited.env("HOME", project.path("home")).env("XDG_RUNTIME_DIR", project.path("runtime"));
+    let output = limited.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(out.lines().filter(|line| line.ends_with("] 3")).count(), 40, "{out}");
+}
