@@ -294,6 +294,7 @@ impl Client {
         let mut looked = false;
         loop {
             if self.receive_some(wanted)? {
+                self.spin.found();
                 return Ok(());
             }
             if !looked {
@@ -302,6 +303,7 @@ impl Client {
                 let found = spin.look(|| Ok(self.receive_some(wanted)?.then_some(())));
                 self.spin = spin;
                 if found?.is_some() {
+                    self.spin.found();
                     return Ok(());
                 }
             }

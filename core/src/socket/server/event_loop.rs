@@ -127,12 +127,16 @@ impl EventLoop {
 
     /// Waits for events, after `traffic` with a look for more before it sleeps.
     fn wait(&mut self, events: &mut Events, traffic: bool) -> io::Result<()> {
+        if self.accept_at_once || !self.again.is_empty() {
+            return poll_once(&mut self.poll, events, Some(Duration::ZERO));
+        }
         if traffic {
             let found = self.spin.look(|| {
                 poll_once(&mut self.poll, events, Some(Duration::ZERO))?;
                 Ok::<_, io::Error>((!events.is_empty()).then_some(()))
             })?;
             if found.is_some() {
+                self.spin.found();
                 return Ok(());
             }
         }
@@ -142,7 +146,11 @@ impl EventLoop {
             // Rounded up, lest the last millisecond is spent in a busy loop.
             at.saturating_duration_since(Instant::now()) + Duration::from_millis(1)
         });
-        poll_once(&mut self.poll, events, timeout)
+        poll_once(&mut self.poll, events, timeout)?;
+        if !events.is_empty() {
+            self.spin.found();
+        }
+        Ok(())
     }
 
     /// Carries out what other threads ordered; whether to stop.
