@@ -117,7 +117,7 @@ soak: ## the fault tests at their full counts (long)
 	@OTTO_SOAK=1 $(MAKE) test
 
 $(STAMPS)/test-tools: scripts/need.sh $(STAMPS)/tools
-	@scripts/need.sh "$(PYTHON)" nc jq bats setpriv
+	@scripts/need.sh "$(PYTHON)" nc jq bats setpriv script
 	@touch $@
 
 rust-test: $(STAMPS)/tools

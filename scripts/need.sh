@@ -21,6 +21,8 @@ package() {
     venv) "$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])' ;;
     nc) echo netcat-openbsd ;;
     cc) echo gcc ;;
+    setpriv) echo util-linux ;;
+    script) echo bsdutils ;;
     redis-benchmark) echo redis-tools ;;
     *) echo "$1" ;;
   esac

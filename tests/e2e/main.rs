@@ -3,6 +3,7 @@
 
 mod docs;
 mod examples;
+mod install;
 mod killed;
 mod pairs;
 mod pairs_streams;
@@ -11,5 +12,6 @@ mod seed;
 mod serve;
 mod socket_abuse;
 mod statuses;
+mod terminal;
 mod tidy;
 mod writers;
