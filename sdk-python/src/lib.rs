@@ -9,6 +9,7 @@ mod client;
 mod convert;
 mod crossing;
 mod dataset;
+mod encode;
 mod errors;
 mod exit;
 mod fork;

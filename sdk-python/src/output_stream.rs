@@ -94,15 +94,9 @@ impl OutputStream {
         let mut state = self.usable()?;
         loop {
             if state.sending {
-                state = self
-                    .drained
-                    .wait_timeout(state, TICK)
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .0;
-                if state.sending {
-                    drop(state);
-                    tick()?;
-                }
+                // Unlocked while ticking, which may need the GIL: others add with it held.
+                drop(self.drained.wait_timeout(state, TICK));
+                tick()?;
                 state = self.usable()?;
                 continue;
             }

@@ -67,6 +67,17 @@ impl Json {
         Json(out.into_boxed_str())
     }
 
+    /// Appends the JSON string of `text`, for callers that put together larger values.
+    ///
+    /// ```
+    /// let mut out = String::from("[");
+    /// otto_core::Json::push_string(&mut out, "a\"b");
+    /// assert_eq!(out, r#"["a\"b""#);
+    /// ```
+    pub fn push_string(out: &mut String, text: &str) {
+        push_string(out, text);
+    }
+
     /// A JSON integer.
     #[must_use]
     pub fn number(number: i64) -> Json {
