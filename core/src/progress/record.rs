@@ -130,8 +130,8 @@ impl Record {
 /// Text as one line of bounded length, without what a terminal would obey.
 fn one_line(text: &str) -> String {
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let end = text.floor_char_boundary(MESSAGE_BYTES_MAX);
-    text[..end].into()
+    let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= MESSAGE_BYTES_MAX;
+    text.char_indices().take_while(fits).map(|(_, c)| c).collect()
 }
 
 /// Three significant digits.

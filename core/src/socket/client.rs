@@ -339,11 +339,15 @@ impl Client {
 }
 
 fn connect(path: &Path) -> Result<UnixStream> {
-    let (address, _folder) = address::of(path)?;
-    UnixStream::connect_addr(&address).map_err(|error| {
+    let unreachable = |error: &dyn std::fmt::Display| {
         let message = format!("no server answers at {}: {error}", path.display());
         Error::new(ErrorKind::Unreachable, message)
-    })
+    };
+    let (address, _socket) = address::of(path).map_err(|error| match error.io_source() {
+        Some(source) => unreachable(source),
+        None => error,
+    })?;
+    UnixStream::connect_addr(&address).map_err(|error| unreachable(&error))
 }
 
 /// A reply together with the key it is about.

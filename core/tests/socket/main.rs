@@ -2,7 +2,9 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod clients;
+mod hosts;
 mod limits;
+mod place;
 mod subscribers;
 mod vectors;
 mod waits;

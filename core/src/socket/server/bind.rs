@@ -12,6 +12,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A listening socket at its path; dropping it removes the path.
 #[derive(Debug)]
@@ -45,9 +46,15 @@ pub(super) fn bind_at(path: &Path) -> Result<(UnixListener, Bound)> {
     )
     .map_err(failed)?;
     fchmod(&descriptor, Mode::S_IRUSR | Mode::S_IWUSR).map_err(failed)?;
-    let temporary = beside(path, &format!(".{}.new", std::process::id()));
+    let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    // Short, however long the name itself is; this process may bind several at once.
+    static BOUND: AtomicU32 = AtomicU32::new(0);
+    let count = BOUND.fetch_add(1, Ordering::Relaxed);
+    let name = format!(".{}-{count}.new", std::process::id());
+    let temporary = folder.join(&name);
     let _ = fs::remove_file(&temporary);
-    let (address, _folder) = address::of(&temporary)?;
+    let (address, _folder) = address::in_folder(folder, &name)?;
     // The address was made from a path, so it has one.
     let address = UnixAddr::new(address.as_pathname().unwrap_or(&temporary)).map_err(failed)?;
     bind(descriptor.as_raw_fd(), &address).map_err(failed)?;
