@@ -54,21 +54,21 @@ $(STAMPS)/tools: scripts/need.sh | $(STAMPS)
 $(STAMPS)/target: scripts/helper-target.sh | $(STAMPS)
 	@scripts/helper-target.sh >$@
 
-$(VENV)/.installed: sdk-python/requirements-dev.txt $(STAMPS)/tools
+$(VENV)/.installed: sdk-python/requirements-dev.txt | $(STAMPS)/tools
 	$(call step,Python tools into $(VENV))
 	"$(PYTHON)" -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r sdk-python/requirements-dev.txt
 	@touch $@
 
 # Helpers: start-up time counts, so static and small. Server and runner: speed.
-$(STAMPS)/helpers: $(CORE) $(BINS) $(STAMPS)/tools $(STAMPS)/target
+$(STAMPS)/helpers: $(CORE) $(BINS) $(STAMPS)/target | $(STAMPS)/tools
 	$(call step,helpers ($$(<$(STAMPS)/target)))
 	cargo build --locked --profile tiny --target "$$(<$(STAMPS)/target)" -p otto-tools $(HELPERS:%=--bin %)
 	@for program in $(HELPERS); do \
 		install -D -m 755 "target/$$(<$(STAMPS)/target)/tiny/$$program" "$(STAGE)/bin/$$program"; done
 	@touch $@
 
-$(STAMPS)/programs: $(CORE) $(BINS) $(STAMPS)/tools
+$(STAMPS)/programs: $(CORE) $(BINS) | $(STAMPS)/tools
 	$(call step,server and runner)
 	cargo build --locked --release -p otto-tools -p otto-runner $(PROGRAMS:%=--bin %)
 	@for program in $(PROGRAMS); do install -D -m 755 "target/release/$$program" "$(STAGE)/bin/$$program"; done
@@ -85,7 +85,7 @@ $(STAGE)/share/otto/otto.sh: sdk-bash/otto.sh
 	@install -D -m 644 $< $@
 
 # Man pages and completions, from the definitions the programs parse with.
-$(STAMPS)/pages: $(CORE) $(BINS) $(STAMPS)/tools
+$(STAMPS)/pages: $(CORE) $(BINS) | $(STAMPS)/tools
 	$(call step,man pages and completions)
 	cargo run --locked --quiet -p otto-pages -- $(STAGE)/share
 	@touch $@
@@ -116,7 +116,7 @@ test: rust-test python-test bash-test e2e-test ## set up everything and run ever
 soak: ## the fault tests at their full counts (long)
 	@OTTO_SOAK=1 $(MAKE) test
 
-$(STAMPS)/test-tools: scripts/need.sh $(STAMPS)/tools
+$(STAMPS)/test-tools: scripts/need.sh | $(STAMPS)/tools
 	@scripts/need.sh "$(PYTHON)" nc jq bats setpriv script
 	@touch $@
 
@@ -151,7 +151,7 @@ lint: $(VENV)/.installed $(STAMPS)/wheel ## formatting and static checks of ever
 	cd sdk-python && $(TEST_ENV) python -m mypy.stubtest otto \
 		--allowlist stubtest-allowed.txt --ignore-unused-allowlist
 
-$(BENCH_VENV)/.installed: benches/requirements.txt $(STAMPS)/tools
+$(BENCH_VENV)/.installed: benches/requirements.txt | $(STAMPS)/tools
 	$(call step,the peers' Python modules into $(BENCH_VENV))
 	"$(PYTHON)" -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benches/requirements.txt
