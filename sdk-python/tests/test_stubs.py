@@ -7,13 +7,15 @@ import sys
 import otto
 import pytest
 
-ALLOW = "--allowlist=" + os.path.join(os.path.dirname(__file__), "..", "stubtest-allowlist.txt")
+HERE = os.path.dirname(os.path.abspath(__file__))
+ALLOW = "--allowlist=" + os.path.join(HERE, "..", "stubtest-allowlist.txt")
 
 
-def test_stubtest() -> None:
+def test_stubtest(tmp_path) -> None:
     pytest.importorskip("mypy")
     run = subprocess.run(
         [sys.executable, "-m", "mypy.stubtest", "otto", "--ignore-unused-allowlist", ALLOW],
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         env={**os.environ, "MYPYPATH": os.path.dirname(os.path.dirname(otto.__file__))},
