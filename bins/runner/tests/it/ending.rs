@@ -60,12 +60,14 @@ fn each_ending_signal_cancels_with_its_status() {
 fn asked_twice_it_leaves_no_grace() {
     // Deaf to TERM: without the second signal this takes the whole grace.
     let project = Project::new(
-        "tasks:\n  a: {bash: 'trap \"\" TERM; echo > started; while :; do sleep 0.01; done'}\n",
+        "tasks:\n  a: {bash: 'trap \"echo asked > asked\" TERM; echo > started; while :; do sleep 0.01 || true; done'}\n",
     );
     let started = project.start(&[]);
     until_written(&project.path("started"));
     let begin = Instant::now();
     started.signal("INT");
+    // Two that come at once may be delivered as one.
+    until_written(&project.path("asked"));
     started.signal("INT");
     let ended = started.wait();
     assert_eq!(ended.code(), 130);

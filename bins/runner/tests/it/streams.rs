@@ -213,8 +213,8 @@ fn a_producer_whose_readers_have_gone_has_not_failed() {
 #[test]
 fn a_producer_that_fails_gives_its_consumers_no_end_of_stream() {
     let ended = pair(
-        "echo half > \"$OTTO_OUTPUT_PIPE\"; exit 3",
-        "trap 'echo asked; exit 1' TERM\nwhile read -r line; do echo \"$line\"; done\necho complete",
+        "echo half > \"$OTTO_OUTPUT_PIPE\"; until [ -e ready ]; do sleep 0.01; done; exit 3",
+        "trap 'echo asked; exit 1' TERM\ntouch ready\nwhile read -r line; do echo \"$line\"; done\necho complete",
     );
     assert_eq!(ended.code(), 3);
     let lines = ended.lines("c");
