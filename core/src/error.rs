@@ -125,8 +125,5 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.0.source.as_ref().map(|source| source as _)
-    }
-}
+// No `source`: the message has the system's words in it, and who prints a chain would repeat them.
+impl std::error::Error for Error {}

@@ -102,7 +102,8 @@ impl<T: Objects> Values for T {
 
     fn increment(&mut self, key: &Key, by: i64) -> Result<i64> {
         self.update(&key.task_name()?, |object| {
-            let sum = incremented(object.get(key.name()), by)?;
+            let sum = incremented(object.get(key.name()), by)
+                .map_err(|error| Error::new(error.kind(), format!("{key}: {error}")))?;
             object.set(key.name(), Json::number(sum));
             Ok(sum)
         })

@@ -2,6 +2,7 @@
 #![allow(missing_docs, reason = "tests are named by what they show")]
 
 mod docs;
+mod edges;
 mod examples;
 mod install;
 mod killed;

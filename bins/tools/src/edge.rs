@@ -1,6 +1,7 @@
 //! Where every program begins and ends: arguments in, one line of error and an exit status out.
 
 use crate::cli::{Arguments, Program};
+use anyhow::Context;
 use clap::error::ErrorKind as ClapError;
 use clap::{ArgMatches, Command};
 use std::io::{self, Write};
@@ -56,8 +57,7 @@ fn finish(name: &str, done: Done) -> ExitCode {
         Err(error) => match status_of(&error) {
             0 => ExitCode::SUCCESS,
             status => {
-                // Where even this fails nobody is left to tell.
-                let _ = writeln!(io::stderr(), "{name}: {error:#}");
+                say(&format!("{name}: {error:#}"));
                 ExitCode::from(status)
             }
         },
@@ -77,8 +77,7 @@ fn status_of(error: &anyhow::Error) -> u8 {
 /// Help and version are asked for; anything else becomes one line.
 fn refuse(name: &str, usage: &str, error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ClapError::DisplayHelp | ClapError::DisplayVersion) {
-        let _ = print(error.to_string().as_bytes());
-        return ExitCode::SUCCESS;
+        return finish(name, print(error.to_string().as_bytes()).map(|()| 0));
     }
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
@@ -90,8 +89,14 @@ fn refuse(name: &str, usage: &str, error: &clap::Error) -> ExitCode {
         .collect::<Vec<_>>()
         .join(" ");
     let usage = usage.trim().trim_start_matches("Usage: ").lines().next().unwrap_or(name).trim();
-    let _ = writeln!(io::stderr(), "{name}: {words}; usage: {usage} (see {name} --help)");
+    say(&format!("{name}: {words}; usage: {usage} (see {name} --help)"));
     ExitCode::from(2)
+}
+
+/// Writes a line to standard error in one piece: others write there too.
+pub fn say(line: &str) {
+    // Where even this fails nobody is left to tell.
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
 
 /// Writes to standard output at once.
@@ -100,7 +105,5 @@ fn refuse(name: &str, usage: &str, error: &clap::Error) -> ExitCode {
 /// When standard output takes no more; a reader that has gone ends the program quietly.
 pub fn print(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()?;
-    Ok(())
+    out.write_all(bytes).and_then(|()| out.flush()).context("can't write to standard output")
 }

@@ -4,5 +4,5 @@ pub mod cli;
 mod edge;
 mod value;
 
-pub use edge::{Done, print, run, run_command};
+pub use edge::{Done, print, run, run_command, say};
 pub use value::{read_value, spelled_after_dashes};

@@ -24,6 +24,10 @@ pub fn read_value(text: &str, json: bool, literal: bool) -> anyhow::Result<Json>
     let bytes = match text.strip_prefix('@') {
         _ if literal => text.as_bytes().to_vec(),
         _ if text == "-" => read_all(std::io::stdin().lock(), "standard input")?,
+        Some("") => {
+            let message = "@ needs the name of a file; -- @ stores it as it stands";
+            return Err(Error::new(ErrorKind::Usage, message).into());
+        }
         Some(path) => {
             let file =
                 File::open(path).map_err(|error| Error::io("open", Path::new(path), error))?;

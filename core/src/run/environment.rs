@@ -71,7 +71,11 @@ impl Environment {
     #[must_use]
     pub fn from_process() -> Environment {
         let path = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let text = |name| env::var_os(name)?.into_string().ok().filter(|value| !value.is_empty());
+        // What is not UTF-8 must not count as unset: it is refused by whoever needs it.
+        let text = |name| {
+            let value = env::var_os(name).filter(|value| !value.is_empty())?;
+            Some(value.to_string_lossy().into_owned())
+        };
         Environment {
             run_id: text(variable::RUN_ID),
             run_dir: path(variable::RUN_DIR),
@@ -116,7 +120,8 @@ impl Environment {
     /// # Errors
     /// [`ErrorKind::Usage`] when the variable holds no task name.
     pub fn task(&self) -> Result<Option<TaskName>> {
-        self.task_name.as_deref().map(TaskName::parse).transpose()
+        let task = self.task_name.as_deref().map(TaskName::parse).transpose();
+        task.map_err(|error| Error::usage(format!("{}: {error}", variable::TASK_NAME)))
     }
 
     /// The key that setting `name` here means: this task's, unless `global` or outside a task.
@@ -124,13 +129,11 @@ impl Environment {
     /// # Errors
     /// [`ErrorKind::Usage`] when that is no key.
     pub fn own_key(&self, name: &str, global: bool) -> Result<Key> {
-        match &self.task_name {
-            Some(task) if !global => {
-                // Checked by itself first, so that the message shows what the user wrote.
-                Key::parse(name)?;
-                Key::parse(&format!("{task}.{name}"))
-            }
-            _ => Key::parse(name),
+        // Checked by itself first, so that a message shows what the user wrote.
+        let key = Key::parse(name)?;
+        match if global { None } else { self.task()? } {
+            Some(task) => Key::parse(&format!("{task}.{name}")),
+            None => Ok(key),
         }
     }
 }

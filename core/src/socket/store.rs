@@ -88,7 +88,8 @@ impl Store {
 
     /// Adds `by` and returns the sum, which is what is stored.
     pub(super) fn increment(&mut self, key: &str, by: i64) -> Result<i64> {
-        let sum = incremented(self.get(key).map(|entry| &entry.value), by)?;
+        let sum = incremented(self.get(key).map(|entry| &entry.value), by)
+            .map_err(|error| Error::new(error.kind(), format!("{key}: {error}")))?;
         self.set(key, Cow::Owned(sum.to_string()))?;
         Ok(sum)
     }

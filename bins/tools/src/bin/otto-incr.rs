@@ -1,6 +1,5 @@
 //! Adds to a number.
 
-use anyhow::Context;
 use otto_core::Key;
 use otto_core::run::Environment;
 use otto_tools::cli::{self, Arguments, Given, named_via, number};
@@ -15,7 +14,7 @@ fn increment(arguments: &Arguments) -> Done {
     let key = Key::parse(arguments.text("KEY"))?;
     let by = arguments.given("BY").map_or(Ok(1), |by| number("BY", by))?;
     let mut values = otto_core::open(named_via(arguments)?, &Environment::from_process())?;
-    let sum = values.increment(&key, by).with_context(|| format!("add to {key}"))?;
+    let sum = values.increment(&key, by)?;
     print(format!("{sum}\n").as_bytes())?;
     Ok(0)
 }

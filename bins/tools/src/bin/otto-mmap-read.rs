@@ -1,5 +1,6 @@
 //! Reads documents and datasets.
 
+use anyhow::Context;
 use otto_core::region::{Dataset, Document, DocumentStore};
 use otto_core::run::{Environment, RunId};
 use otto_core::{Error, ErrorKind, Json, Key, TaskName, Values};
@@ -63,7 +64,7 @@ fn fetch(run: RunId, name: &TaskName, output: Option<&str>) -> anyhow::Result<()
         None => {
             // Not through standard output's buffer: the kernel copies by itself between files.
             let mut out = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
-            dataset.copy_to(&mut out)?;
+            dataset.copy_to(&mut out).context("can't write to standard output")?;
         }
     }
     Ok(())

@@ -4,9 +4,8 @@ use otto_core::progress::Record;
 use otto_core::run::Environment;
 use otto_core::socket::Client;
 use otto_core::{Error, ErrorKind};
-use otto_tools::Done;
 use otto_tools::cli::{self, Arguments, Given};
-use std::io::Write;
+use otto_tools::{Done, say};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -27,7 +26,7 @@ fn progress(arguments: &Arguments) -> Done {
         Some(socket) => Client::connect(socket)?.progress(&record)?,
         None => {
             // Told to nobody else; and where nobody listens here either, that is no failure.
-            let _ = writeln!(std::io::stderr(), "{}", record.line(None));
+            say(&record.line(None));
         }
     }
     Ok(0)

@@ -1,15 +1,17 @@
 //! Gives a command, or a shell, a run of its own.
 
+use anyhow::Context;
 use clap::ArgMatches;
 use otto_core::progress::{Estimate, Record};
 use otto_core::run::{Descendants, Installation, Run, clean_dead_runs, variable};
 use otto_core::socket::{Options, Server};
 use otto_core::{Error, ErrorKind};
 use otto_tools::cli::{self, Given, number};
-use otto_tools::{Done, print};
+use otto_tools::{Done, print, say};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::collections::HashMap;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
@@ -22,13 +24,14 @@ fn main() -> ExitCode {
 }
 
 fn serve(arguments: &ArgMatches) -> Done {
-    let words: Vec<&String> = arguments.get_many("COMMAND").into_iter().flatten().collect();
-    let ready: Option<u32> = match arguments.given("ready-fd") {
-        Some(text) => Some(number("--ready-fd", text)?),
+    let words: Vec<&OsString> = arguments.get_many("COMMAND").into_iter().flatten().collect();
+    // Opened before anything of ours can take that number.
+    let ready = match arguments.given("ready-fd") {
+        Some(text) => Some(open_ready(number("--ready-fd", text)?)?),
         None => None,
     };
     // Caught from the start: whatever ends this program, what it made is removed.
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP, SIGQUIT])?;
+    let mut signals = Signals::new(heeded())?;
     // Whoever can't clean up after others can still serve.
     let _ = clean_dead_runs();
     let run = Run::create(Descendants::Left)?;
@@ -83,17 +86,31 @@ fn print_exports(run: &Run, socket: &Path, installation: &Installation) -> anyho
     Ok(())
 }
 
-/// Tells whoever started this program that clients can connect.
-fn announce(descriptor: Option<u32>) -> otto_core::Result<()> {
-    let Some(descriptor) = descriptor else { return Ok(()) };
+/// The signals that end this program, but for those its caller had it ignore, as nohup does.
+fn heeded() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let signals = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter();
+    signals.filter(|signal| ignored >> (signal - 1) & 1 == 0).collect()
+}
+
+/// The descriptor that whoever started this program reads.
+fn open_ready(descriptor: u32) -> otto_core::Result<File> {
     let path = PathBuf::from(format!("/proc/self/fd/{descriptor}"));
-    let told = File::options().append(true).open(&path).and_then(|mut file| file.write_all(b"\n"));
-    told.map_err(|error| Error::io("tell readiness on", &path, error))
+    let opened = File::options().append(true).open(&path);
+    opened.map_err(|error| Error::io("tell readiness on", &path, error))
+}
+
+/// Tells whoever started this program that clients can connect.
+fn announce(ready: Option<File>) -> anyhow::Result<()> {
+    let Some(mut ready) = ready else { return Ok(()) };
+    ready.write_all(b"\n").context("can't tell readiness on --ready-fd")
 }
 
 /// Runs the command in this program's place at the terminal, and passes on how it ended.
 fn run_command(
-    words: &[&String],
+    words: &[&OsString],
     run: &Run,
     socket: &Path,
     installation: &Installation,
@@ -117,7 +134,7 @@ fn run_command(
         Ok(child) => child,
         Err(error) => {
             // As the shell says it: 127 not found, 126 found but not to be run.
-            let _ = writeln!(std::io::stderr(), "otto-serve: can't run {}: {error}", words[0]);
+            say(&format!("otto-serve: can't run {}: {error}", words[0].display()));
             return Ok(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
         }
     };
@@ -163,8 +180,7 @@ impl Display {
         let due = shown.is_none_or(|shown| now.duration_since(shown) >= LINE_PAUSE);
         if due || record.is_complete() {
             *shown = Some(now);
-            // A standard error nobody reads must not end the server.
-            let _ = writeln!(std::io::stderr(), "{}", record.line(Some(estimate)));
+            say(&record.line(Some(estimate)));
         }
     }
 }

@@ -23,6 +23,7 @@ pub fn command() -> Command {
     .arg(
         optional("COMMAND", "The command to run; without one, print its environment and serve")
             .definition()
+            .value_parser(clap::value_parser!(std::ffi::OsString))
             .num_args(0..)
             .trailing_var_arg(true)
             .allow_hyphen_values(true),
