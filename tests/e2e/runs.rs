@@ -66,6 +66,17 @@ fn the_status_of_the_first_failure_is_the_runs() {
     let _ = place.otto_run(file).run().with_status(128 + 15);
 }
 
+/// A key of no task belongs to all tasks, over files too.
+#[test]
+fn tasks_share_the_keys_of_no_task_through_files() {
+    let place = Place::new();
+    let file = "tasks:\n  \
+        first:\n    bash: otto-set --via files -g shared 1\n  \
+        second:\n    before: [first]\n    bash: echo \"got $(otto-get --via files shared)\"\n";
+    let out = place.otto_run(file).run().ok().stdout;
+    assert!(out.contains("got 1"), "{out}");
+}
+
 /// What stays of a run: readable with cat, and for its owner alone.
 #[test]
 fn what_a_run_keeps() {

@@ -1,5 +1,6 @@
 //! What a run leaves in the home folder: `~/.otto/<project>/<time>/tasks/<task>`.
 
+use otto_core::NO_TASK;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, symlink};
@@ -27,6 +28,8 @@ impl Workspace {
         let tasks = root.join("tasks");
         builder().create(&tasks).map_err(failed(&tasks))?;
         let workspace = Workspace { root, tasks };
+        let shared = workspace.of_task(NO_TASK);
+        builder().create(&shared).map_err(failed(&shared))?;
         // A convenience: a run does not fail for it.
         let _ = workspace.link_latest(&project);
         Ok(workspace)
@@ -37,7 +40,8 @@ impl Workspace {
         &self.root
     }
 
-    /// The folder of a task.
+    /// The folder of a task; that of `_` is where the tasks share, through files, the keys of no
+    /// task.
     pub(crate) fn of_task(&self, task: &str) -> PathBuf {
         self.tasks.join(task)
     }
@@ -63,6 +67,13 @@ impl Workspace {
         let _ = fs::remove_file(&new);
         symlink(name, &new)?;
         fs::rename(&new, project.join("latest"))
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        // Only where nobody has stored anything in it.
+        let _ = fs::remove_dir(self.of_task(NO_TASK));
     }
 }
 
