@@ -1,7 +1,7 @@
 """A run inside this process, and what is left of it."""
 
-import glob
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,7 +12,14 @@ from conftest import python
 
 
 def traces(run: int | None) -> list[str]:
-    return glob.glob(f"/dev/shm/*otto-{run}*", include_hidden=True) + glob.glob(f"/tmp/otto-{run}*")
+    # Not those of a run whose number only begins with this one.
+    ours = re.compile(rf"[.]?otto-{run}([-.]|$)")
+    return [
+        os.path.join(folder, name)
+        for folder in ("/dev/shm", "/tmp")
+        for name in os.listdir(folder)
+        if ours.match(name)
+    ]
 
 
 def test_the_environment_is_the_runs_and_then_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
