@@ -81,13 +81,18 @@ fn refuse(name: &str, usage: &str, error: &clap::Error) -> ExitCode {
     }
     let text = error.to_string();
     let text = text.strip_prefix("error: ").unwrap_or(&text);
-    let words = text
+    let lines = text
         .lines()
         .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"))
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ");
+        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    // An empty line parts what is wrong from what to do about it.
+    let words = lines.fold(String::new(), |said, line| match line {
+        "" if said.is_empty() || said.ends_with(' ') => said,
+        "" => said + "; ",
+        line if said.is_empty() || said.ends_with(' ') => said + line,
+        line => said + " " + line,
+    });
+    let words = words.trim_end_matches("; ");
     let usage = usage.trim().trim_start_matches("Usage: ").lines().next().unwrap_or(name).trim();
     say(&format!("{name}: {words}; usage: {usage} (see {name} --help)"));
     ExitCode::from(2)
