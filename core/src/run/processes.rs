@@ -3,7 +3,8 @@
 use super::{RunId, variable};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::OwnedFd;
-use std::{fs, process};
+use std::time::{Duration, Instant};
+use std::{fs, process, thread};
 
 /// A live process, held by a descriptor: a signal never reaches a successor of its number.
 #[derive(Debug)]
@@ -56,10 +57,59 @@ pub fn processes_of(run: RunId) -> Vec<Process> {
         .filter_map(|id: u32| {
             // Held before its environment is read, so that what was read is what is signalled.
             let process = Process::hold(id)?;
-            let environment = fs::read(format!("/proc/{id}/environ")).ok()?;
+            let environment = environment_of(id)?;
             let found =
                 environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes());
             found.then_some(process)
         })
         .collect()
 }
+
+/// The environment a process was started with; `None` for one of another user, or none at all.
+///
+/// A process that is becoming another program has none for a moment, or only a part of it can be
+/// read: then it is looked at again.
+fn environment_of(id: u32) -> Option<Vec<u8>> {
+    for _ in 0..BECOMING_LOOKS {
+        let environment = fs::read(format!("/proc/{id}/environ")).ok()?;
+        match environment_bytes(id)? {
+            bytes if bytes > 0 && bytes == environment.len() => return Some(environment),
+            _ => thread::sleep(BECOMING_PAUSE),
+        }
+    }
+    None
+}
+
+/// Looks at a process that is becoming another program, and the time between two.
+const BECOMING_LOOKS: u32 = 50;
+const BECOMING_PAUSE: Duration = Duration::from_micros(100);
+
+/// How large a process's environment is now, 0 while it is not there yet; `None` where there will
+/// be none: an empty one, a kernel thread, a zombie.
+fn environment_bytes(id: u32) -> Option<usize> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The name in parentheses may hold anything; proc(5) numbers the fields, the third follows.
+    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
+    let field = |number: usize| fields.get(number - 3)?.parse::<usize>().ok();
+    let (size, start, end) = (field(23)?, field(50)?, field(51)?);
+    let is_empty = start > 0 && start == end;
+    (size > 0 && !is_empty).then(|| end.saturating_sub(start))
+}
+
+/// Kills every process of `run` and what they may have started meanwhile; gives up on those that
+/// can't be ended after some time.
+pub(super) fn sweep(run: RunId) {
+    let deadline = Instant::now() + SWEEP_LIMIT;
+    loop {
+        let left = processes_of(run);
+        left.iter().for_each(Process::kill);
+        if left.is_empty() || Instant::now() >= deadline {
+            return;
+        }
+        // What was killed needs a moment to go.
+        thread::sleep(SWEEP_PAUSE);
+    }
+}
+
+const SWEEP_LIMIT: Duration = Duration::from_secs(2);
+const SWEEP_PAUSE: Duration = Duration::from_millis(2);

@@ -4,7 +4,7 @@
 //! of unknown state, which is not dead: it stays.
 
 use super::ownership::{Descendants, still_there};
-use super::{RunId, SHARED_MEMORY, processes_of};
+use super::{RunId, SHARED_MEMORY, processes};
 use crate::error::{Error, ErrorKind, Result};
 use nix::unistd::geteuid;
 use std::fs::{self, File, OpenOptions};
@@ -111,9 +111,7 @@ fn clean_if_dead(run: RunId) -> Result<bool> {
 /// Removes what belongs to `run`, whose lock the caller holds; the lock file itself stays.
 pub(super) fn remove(run: RunId, record: &Record) -> Result<()> {
     if record.descendants == Descendants::Swept {
-        for process in processes_of(run) {
-            process.kill();
-        }
+        processes::sweep(run);
     }
     remove_socket_link(run, record.dir.as_deref());
     remove_regions(run)?;

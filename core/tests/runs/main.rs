@@ -20,8 +20,10 @@ const ROLE: &str = "RUNS_TEST_ROLE";
 fn owner() {
     let Ok(role) = std::env::var(ROLE) else { return };
     match role.as_str() {
-        "hold" => hold(Descendants::Left),
-        "sweep" => hold(Descendants::Swept),
+        "hold" => hold(Descendants::Left, &["setsid", "sleep", "600"]),
+        "sweep" => hold(Descendants::Swept, &["setsid", "sleep", "600"]),
+        // Each program it becomes starts the next: most of the time it has no environment to read.
+        "restless" => hold(Descendants::Swept, &["setsid", "sh", "-c", RESTLESS]),
         "clean" => {
             for _ in 0..20 {
                 clean_dead_runs().unwrap();
@@ -56,15 +58,19 @@ fn fill(run: &Run) {
     files.set(&key("t.k"), &Json::number(1), Condition::Always).unwrap();
 }
 
-fn hold(descendants: Descendants) {
+/// Becomes itself again and again.
+const RESTLESS: &str = r#"exec sh -c "$RESTLESS""#;
+
+fn hold(descendants: Descendants, left_behind: &[&str]) {
     let run = Run::create(descendants).unwrap();
     let _server = Server::bind(&run.socket_path(), Options::default()).unwrap().spawn();
     run.link_socket();
     fill(&run);
     // A process of the run that outlives its owner, in a session of its own.
     #[expect(clippy::zombie_processes, reason = "it is to outlive this process")]
-    let child = Command::new("setsid")
-        .args(["sleep", "600"])
+    let child = Command::new(left_behind[0])
+        .args(&left_behind[1..])
+        .env("RESTLESS", RESTLESS)
         .env("OTTO_RUN_ID", run.id().to_string())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -172,6 +178,21 @@ fn a_killed_owner_is_cleaned_up_after_and_a_live_one_never() {
     assert_eq!(traces(live_run, &live_dir), Vec::<PathBuf>::new());
     let pid = nix::unistd::Pid::from_raw(live_process.cast_signed());
     let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+}
+
+/// A process that is becoming another program shows no environment for a moment.
+#[test]
+fn a_process_that_never_stands_still_is_swept() {
+    for _ in 0..20 {
+        let mut owner = Owner::start("restless");
+        let (run, dir, process) = owner.held();
+        owner.kill();
+        until("it is cleaned", || {
+            clean_dead_runs().unwrap();
+            traces(run, &dir).is_empty()
+        });
+        until("its process has ended", || !alive(process));
+    }
 }
 
 /// Without a lock file nothing is known about a run, so nothing of it is touched.
