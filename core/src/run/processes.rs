@@ -30,11 +30,6 @@ impl Process {
         }
     }
 
-    /// Asks the process to end (SIGTERM); nothing happens when it is gone already.
-    pub fn terminate(&self) {
-        let _ = pidfd_send_signal(&self.descriptor, Signal::TERM);
-    }
-
     /// Ends the process (SIGKILL); nothing happens when it is gone already.
     pub fn kill(&self) {
         let _ = pidfd_send_signal(&self.descriptor, Signal::KILL);
