@@ -1,12 +1,13 @@
 //! Clients that behave badly, and many of them: the others are served all the same.
 
-use crate::wire::{Serving, Wire, frame, keyed, resident, until};
+use crate::wire::{DEADLINE, Serving, Wire, frame, keyed, resident, until};
 use otto_core::socket::{Client, Options};
 use otto_core::{Condition, Json, Key, Values};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,46 @@ fn what_was_sent_before_closing_is_carried_out() {
     let mut wire = serving.wire();
     until("all 500 are counted", || wire.ask("GET n") == "500");
     serving.until("clients", 2);
+}
+
+/// The end of one client and the start of another may reach the server at the same look: what was
+/// reported of the first must not be taken for the second, which has its place.
+#[test]
+fn a_client_in_the_place_of_another_does_not_inherit_its_end() {
+    let (entered, inside) = channel();
+    let (release, released) = channel();
+    let released = Mutex::new(released);
+    let options = Options {
+        // Holds the command thread, so that all that follows is there at its next look.
+        on_progress: Some(Box::new(move |_| {
+            let _ = entered.send(());
+            let _ = released.lock().unwrap().recv_timeout(DEADLINE);
+        })),
+        ..Options::default()
+    };
+    let serving = Serving::with(options);
+    let mut reporter = serving.wire();
+    let mut setter = serving.wire();
+    let large = format!("\"{}\"", "x".repeat(2 << 20));
+    assert_eq!(setter.ask(&format!("SET large {large}")), "OK");
+    for n in 0..20 {
+        let mut waiter = serving.wire();
+        waiter.send(format!("WAIT k{n} 60\n"));
+        waiter.end();
+        serving.until("waiting", 1);
+        reporter.send(frame(0x0c, b"{\"current\":1}"));
+        inside.recv_timeout(DEADLINE).unwrap();
+        setter.send(format!("SET k{n} 1\n"));
+        let mut successor = serving.wire();
+        drop(waiter);
+        release.send(()).unwrap();
+        assert_eq!(setter.line(), "OK");
+        assert_eq!(reporter.exactly(5), frame(0x00, b""));
+        // Others are served meanwhile, so that all that was reported has been looked at.
+        serving.until("waiting", 0);
+        // More than a socket holds: to a client that has gone the rest would not be sent.
+        assert!(successor.ask("GET large") == large, "turn {n}");
+    }
 }
 
 /// More requests than replies find room for, from a client that reads none of them and goes.

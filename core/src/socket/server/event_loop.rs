@@ -41,6 +41,8 @@ pub(super) struct EventLoop {
     pub(super) dispatch: Dispatch,
     pub(super) clients: Vec<Option<Connection>>,
     free: Vec<usize>,
+    /// Places freed since the last look, which may have reported something of who had them.
+    freed: Vec<usize>,
     clients_max: usize,
     pub(super) value_bytes_max: usize,
     /// Bytes of unfinished requests of all clients.
@@ -77,6 +79,7 @@ impl EventLoop {
             dispatch,
             clients: Vec::new(),
             free: Vec::new(),
+            freed: Vec::new(),
             clients_max: options.clients_max,
             value_bytes_max: options.value_bytes_max,
             input_bytes: 0,
@@ -114,6 +117,8 @@ impl EventLoop {
                     }
                 }
             }
+            // Every report of this look is taken: the places can be given away.
+            self.free.append(&mut self.freed);
             for client in std::mem::take(&mut self.again) {
                 let Some(Some(connection)) = self.clients.get_mut(client) else { continue };
                 connection.goes_on = false;
@@ -296,7 +301,7 @@ impl EventLoop {
         self.input_bytes -= connection.input.len();
         self.dispatch.forget(client);
         self.dispatch.clients -= 1;
-        self.free.push(client);
+        self.freed.push(client);
     }
 
     fn pass_time(&mut self) {
