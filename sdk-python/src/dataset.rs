@@ -4,7 +4,7 @@ use crate::buffer::{Borrowed, Buffer, Memory, view};
 use crate::convert::{from_json, to_json};
 use crate::crossing::blocking;
 use crate::errors::lift;
-use otto_core::region::Dataset;
+use otto_core::region::{Dataset, Publisher};
 use otto_core::run::{Environment, RunId};
 use otto_core::{Json, TaskName};
 use pyo3::prelude::*;
@@ -52,11 +52,10 @@ fn publish(
     py: Python<'_>,
     run: RunId,
     name: &TaskName,
-    mut bytes: &[u8],
+    bytes: &[u8],
     about: &Json,
 ) -> PyResult<()> {
-    let size = Some(bytes.len() as u64);
-    blocking(py, |_| Dataset::publish(run, name, &mut bytes, size, about))?;
+    blocking(py, |_| Publisher::new(run, name).about(about).bytes(bytes))?;
     Ok(())
 }
 

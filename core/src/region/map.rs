@@ -7,7 +7,7 @@
 
 use super::layout::{HEADER_BYTES, offset};
 use memmap2::{Mmap, MmapOptions, MmapRaw};
-use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap_anonymous, munmap};
+use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use std::ffi::c_void;
 use std::fs::File;
 use std::io;
@@ -104,6 +104,54 @@ impl ReadOnly {
 
     pub(super) fn as_ptr(&self) -> *const u8 {
         self.map.as_ptr()
+    }
+}
+
+/// A whole file mapped for writing; at some point the writes stop reaching the file.
+#[derive(Debug)]
+pub(super) struct Writable {
+    start: NonNull<c_void>,
+    length: NonZeroUsize,
+}
+
+// SAFETY: only the address of the pages is handed out, and what is reached through it is for who
+// uses it to keep in order; the mapping itself can be changed through `&mut` alone.
+unsafe impl Send for Writable {}
+// SAFETY: as above.
+unsafe impl Sync for Writable {}
+
+impl Writable {
+    /// Maps `length` bytes of `file`, which must be that long and have memory behind all of them.
+    pub(super) fn new(file: &File, length: NonZeroUsize) -> io::Result<Writable> {
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing of ours.
+        let start = unsafe { mmap(None, length, access, MapFlags::MAP_SHARED, file, 0)? };
+        Ok(Writable { start, length })
+    }
+
+    pub(super) fn as_mut_ptr(&self) -> *mut u8 {
+        self.start.as_ptr().cast()
+    }
+
+    /// From here on writes through addresses given out change copies of this process's own, and no
+    /// longer `file`, which is the one that was mapped.
+    pub(super) fn detach(&mut self, file: &File) -> io::Result<()> {
+        let start = NonZeroUsize::new(self.start.as_ptr().addr());
+        let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // Nothing is set aside for copies that are hardly ever made.
+        let how = MapFlags::MAP_PRIVATE | MapFlags::MAP_FIXED | MapFlags::MAP_NORESERVE;
+        // SAFETY: it takes the place of our own mapping, exactly, and shows the same bytes with the
+        // same access: whoever holds an address in it notices nothing.
+        unsafe { mmap(start, self.length, access, how, file, 0)? };
+        Ok(())
+    }
+}
+
+impl Drop for Writable {
+    fn drop(&mut self) {
+        // SAFETY: exactly the mapping made in `new`. Addresses given out are their holder's to keep
+        // within our lifetime.
+        let _ = unsafe { munmap(self.start, self.length.get()) };
     }
 }
 

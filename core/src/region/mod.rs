@@ -5,20 +5,29 @@
 //! someone cut short is an error and never a signal; only the first page of a document's control
 //! file is mapped.
 
+mod abandoned;
+mod builder;
 mod commit;
 mod control;
+mod current;
 mod dataset;
 mod document;
-mod footer;
 mod foreign;
+mod label;
 mod layout;
 mod map;
 mod place;
+mod placing;
 mod public;
+mod publish;
 mod shared;
 mod store;
+mod unpublished;
 
+pub use builder::DatasetBuilder;
 pub use dataset::{Dataset, DatasetInfo};
 pub use document::{Document, SIZE_DEFAULT};
+pub use publish::Publisher;
 pub use shared::SharedMemory;
 pub use store::DocumentStore;
+pub use unpublished::Spill;

@@ -8,7 +8,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, Stat, fchmod, fstat, linkat};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// Opens the file `path` if it exists and looks at it.
@@ -47,6 +47,14 @@ pub(super) fn open(path: &Path, writable: bool) -> Result<Option<(File, Stat)>> 
 
 pub(super) fn status(file: &File, path: &Path) -> Result<Stat> {
     fstat(file).map_err(|error| Error::io("look at", path, error.into()))
+}
+
+/// Whether `path` is a name of `file` itself, not a link to it or another file.
+pub(super) fn leads_to(path: &Path, file: &File) -> bool {
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(held), Ok(found)) => held.ino() == found.ino() && held.dev() == found.dev(),
+        _ => false,
+    }
 }
 
 /// A new file without a name in the folder of `path`: gone with its last descriptor.

@@ -27,6 +27,36 @@ pub(super) fn of_run(run: RunId) -> Result<PathBuf> {
     Ok(of_user()?.join(run.to_string()))
 }
 
+/// Where datasets of `run` lie that memory had no room for: the same whatever the environment, so
+/// that every reader and cleaner looks there. On a disk, and kept by the system as long as needed.
+pub(crate) fn spilled(run: RunId) -> PathBuf {
+    PathBuf::from(format!("/var/tmp/otto-{}/{run}", geteuid()))
+}
+
+/// [`spilled`], if that folder and the one above it are there, ours, and closed to others.
+pub(crate) fn find_spilled(run: RunId) -> Result<Option<PathBuf>> {
+    let (path, uid) = (spilled(run), geteuid());
+    for folder in [path.parent().unwrap_or(&path), &path] {
+        match fs::symlink_metadata(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            _ => private(folder, uid)?,
+        }
+    }
+    Ok(Some(path))
+}
+
+/// [`spilled`], made where it is missing.
+pub(crate) fn make_spilled(run: RunId) -> Result<PathBuf> {
+    let path = spilled(run);
+    if let Some(user) = path.parent() {
+        create(user)?;
+        private(user, geteuid())?;
+    }
+    create(&path)?;
+    private(&path, geteuid())?;
+    Ok(path)
+}
+
 /// Makes the folder of a run anew: what stands in its place is no longer anybody's.
 pub(super) fn make(path: &Path) -> Result<()> {
     match create_new(path) {

@@ -13,6 +13,8 @@ pub use ownership::{Descendants, Run};
 pub use processes::{Process, processes_of};
 pub use remains::clean_dead_runs;
 
+pub(crate) use directory::{find_spilled, make_spilled, spilled};
+
 use crate::error::{Error, Result};
 use crate::key::TaskName;
 use std::fmt;

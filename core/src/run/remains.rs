@@ -4,7 +4,7 @@
 //! of unknown state, which is not dead: it stays.
 
 use super::ownership::{Descendants, still_there};
-use super::{RunId, SHARED_MEMORY, processes};
+use super::{RunId, SHARED_MEMORY, directory, processes};
 use crate::error::{Error, ErrorKind, Result};
 use nix::unistd::geteuid;
 use std::fs::{self, File, OpenOptions};
@@ -115,15 +115,23 @@ pub(super) fn remove(run: RunId, record: &Record) -> Result<()> {
     }
     remove_socket_link(run, record.dir.as_deref());
     remove_regions(run)?;
+    // Where that folder is not ours nothing of ours is in it.
+    if let Ok(Some(dir)) = directory::find_spilled(run) {
+        remove_folder(&dir)?;
+    }
     if let Some(dir) = record.dir.as_deref().filter(|dir| is_folder_of(run, dir)) {
-        match fs::remove_dir_all(dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io("remove", dir, error));
-            }
-            _ => {}
-        }
+        remove_folder(dir)?;
     }
     Ok(())
+}
+
+fn remove_folder(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(Error::io("remove", path, error))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether `dir` is what `directory` would have made for `run`: nothing else is ever removed.

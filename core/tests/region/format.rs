@@ -3,11 +3,13 @@
 use crate::roles::checked_object;
 use crate::{own_run, task};
 use otto_core::Json;
-use otto_core::region::{Dataset, Document, SIZE_DEFAULT};
+use otto_core::region::{Dataset, Document, Publisher, SIZE_DEFAULT};
 use otto_core::run::RunId;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, UNIX_EPOCH};
 
 const JSON: &str = r#"{"version":"1.2.3","n":1.10,"größe":"😀"}"#;
 const OLD_JSON: &str = r#"{"version":"1.2.3"}"#;
@@ -99,12 +101,34 @@ fn datasets_are_their_golden_bytes() {
     let own = own_run();
     let (run, name) = (own.run.id(), task("d"));
     let about = Json::parse(r#"{"dtype":"<f8","shape":[2]}"#).unwrap();
-    let golden = vector("dataset");
-    Dataset::publish(run, &name, &mut &golden[..16], Some(16), &about).unwrap();
-    assert_eq!(fs::read(run.dataset_path(&name)).unwrap(), golden);
-    fs::write(run.dataset_path(&name), &golden).unwrap();
-    let info = Dataset::stat(run, &name).unwrap();
-    assert_eq!((info.size, info.generation, info.about), (16, 1, about));
+    let (data, mut label) = (vector("dataset"), vector("dataset.label"));
+    let payload = &data[64..];
+    let info = Publisher::new(run, &name).header(&data[..64]).about(&about).bytes(payload).unwrap();
+    assert_eq!((info.offset, info.size, info.generation), (64, 16, 1));
+    let path = run.dataset_path(&name);
+    assert_eq!(fs::read(&path).unwrap(), data);
+    let label_of = |found: &fs::Metadata| {
+        let name = format!(".otto-{run}.ds-{name}.{:x}-{:x}", found.dev(), found.ino());
+        Path::new("/dev/shm").join(name)
+    };
+    // What differs: the generation, when the file was last changed, and with these the CRC.
+    let fixed = label.len() - 48;
+    let found = fs::metadata(&path).unwrap();
+    let modified = found.mtime() * 1_000_000_000 + found.mtime_nsec();
+    label[fixed + 16..fixed + 24].copy_from_slice(&1_u64.to_le_bytes());
+    label[fixed + 24..fixed + 32].copy_from_slice(&modified.to_le_bytes());
+    let crc = crc32fast::hash(&label[..fixed + 36]);
+    label[fixed + 36..fixed + 40].copy_from_slice(&crc.to_le_bytes());
+    assert_eq!(fs::read(label_of(&found)).unwrap(), label);
+
+    Dataset::remove(run, &name).unwrap();
+    assert!(!label_of(&found).exists());
+    fs::write(&path, &data).unwrap();
+    let golden = UNIX_EPOCH + Duration::from_nanos(1_234_567_890_123_456_789);
+    File::options().write(true).open(&path).unwrap().set_modified(golden).unwrap();
+    fs::write(label_of(&fs::metadata(&path).unwrap()), vector("dataset.label")).unwrap();
+    let found = Dataset::stat(run, &name).unwrap();
+    assert_eq!((found.offset, found.size, found.generation, found.about), (64, 16, 7, about));
 }
 
 /// The Python block of the format page that is marked with `mark`.

@@ -1,0 +1,170 @@
+//! The file of a dataset before it has a name: in memory, or on disk where memory has no room.
+
+use super::map::process_id;
+use super::place;
+use crate::error::{Error, ErrorKind, Result};
+use crate::key::TaskName;
+use crate::limits::ALLOCATION_STEP_BYTES;
+use crate::run::{self, RunId, SHARED_MEMORY};
+use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::io::Errno;
+use std::fs::{self, File, OpenOptions};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// What to do when memory has no room for a dataset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Spill {
+    /// Fail with [`ErrorKind::Full`].
+    #[default]
+    Never,
+    /// Put it on disk, in `/var/tmp`, under the same name.
+    WhenFull,
+}
+
+/// Asked while memory is taken, at least every 50 ms; an error ends that.
+pub(super) type GoOn<'a> = &'a mut dyn FnMut() -> Result<()>;
+
+/// A data file that nobody can find yet; gone when it is dropped. Its publisher holds it locked,
+/// so that whoever gets that lock knows that the publisher is done, or dead.
+#[derive(Debug)]
+pub(super) struct Unpublished {
+    pub(super) file: File,
+    /// Where it lies, if that is on disk.
+    pub(super) on_disk: Option<PathBuf>,
+    /// The name it will get, for messages.
+    path: PathBuf,
+    /// A forked child has a copy of this value, and no business with the file.
+    owner: u32,
+}
+
+impl Unpublished {
+    pub(super) fn in_memory(run: RunId, name: &TaskName) -> Result<Unpublished> {
+        let path = run.dataset_path(name);
+        let file = place::nameless(&path)?;
+        file.try_lock().map_err(|error| Error::io("lock", &path, error.into()))?;
+        Ok(Unpublished { file, on_disk: None, path, owner: process_id() })
+    }
+
+    pub(super) fn on_disk(run: RunId, name: &TaskName) -> Result<Unpublished> {
+        let folder = run::make_spilled(run)?;
+        loop {
+            let random = RandomState::new().hash_one(0);
+            let on_disk = folder.join(format!("{name}.{random:016x}"));
+            let failed = |error| Error::io("create", &on_disk, error);
+            let mut options = OpenOptions::new();
+            let file =
+                match options.read(true).write(true).create_new(true).mode(0o600).open(&on_disk) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                    opened => opened.map_err(failed)?,
+                };
+            // A sweeper that came in between takes it for what a dead publisher left.
+            if file.try_lock().is_ok() && place::leads_to(&on_disk, &file) {
+                let path = run.dataset_path(name);
+                let on_disk = Some(on_disk);
+                return Ok(Unpublished { file, on_disk, path, owner: process_id() });
+            }
+        }
+    }
+
+    /// A file for `size` bytes, taken from memory; where that has no room, as `spill` says.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Full`], naming the space needed and the space there is.
+    pub(super) fn allocated(
+        run: RunId,
+        name: &TaskName,
+        size: u64,
+        spill: Spill,
+        go_on: GoOn<'_>,
+    ) -> Result<Unpublished> {
+        let memory = Unpublished::in_memory(run, name)?;
+        match memory.allocate(size, go_on) {
+            Err(error) if error.kind() == ErrorKind::Full && spill == Spill::WhenFull => {}
+            taken => return taken.map(|()| memory),
+        }
+        drop(memory);
+        let disk = Unpublished::on_disk(run, name)?;
+        disk.allocate(size, go_on)?;
+        Ok(disk)
+    }
+
+    /// Takes the space for `size` bytes and makes the file that long.
+    pub(super) fn allocate(&self, size: u64, go_on: GoOn<'_>) -> Result<()> {
+        // Asked first, so that nothing is filled up in vain.
+        if self.free().is_some_and(|free| free < size) {
+            return Err(self.full(size));
+        }
+        let (mut done, mut step) = (0, ALLOCATION_STEP_BYTES);
+        while done < size {
+            go_on()?;
+            let length = step.min(size - done);
+            match fallocate(&self.file, FallocateFlags::empty(), done, length) {
+                Ok(()) => done += length,
+                // What a signal interrupts is undone, so the next try must be shorter.
+                Err(Errno::INTR) => step = (step / 2).max(4096),
+                Err(Errno::OPNOTSUPP) => {
+                    let zeros = vec![0; length.min(1 << 20) as usize];
+                    self.file
+                        .write_all_at(&zeros, done)
+                        .map_err(|error| self.failed(size, error))?;
+                    done += zeros.len() as u64;
+                }
+                Err(error) => return Err(self.failed(size, error.into())),
+            }
+        }
+        Ok(())
+    }
+
+    /// What to say of an error while the file is filled, with `size` bytes in it or to come.
+    pub(super) fn failed(&self, size: u64, error: io::Error) -> Error {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.full(size),
+            _ => Error::io("publish", &self.path, error),
+        }
+    }
+
+    fn full(&self, size: u64) -> Error {
+        let free = self.free().map_or("less".to_owned(), |free| format!("{free} bytes"));
+        let (what, cure) = match self.folder() {
+            Some(disk) => (format!("the disk of {}", disk.display()), "make room there"),
+            None => (
+                SHARED_MEMORY.to_owned(),
+                "remove regions, enlarge it, or spill to disk (--spill, spill=True)",
+            ),
+        };
+        let name = self.path.display();
+        Error::new(
+            ErrorKind::Full,
+            format!("no room for {name}: it needs {size} bytes and {what} has {free} free; {cure}"),
+        )
+    }
+
+    /// Bytes free where the file lies; `None` where there is no limit.
+    fn free(&self) -> Option<u64> {
+        let found = statvfs(self.folder().unwrap_or(Path::new(SHARED_MEMORY))).ok()?;
+        (found.f_blocks > 0).then(|| found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
+    fn folder(&self) -> Option<&Path> {
+        self.on_disk.as_deref().and_then(Path::parent)
+    }
+
+    /// It has its name: it is no longer ours to remove.
+    pub(super) fn release(&mut self) {
+        self.on_disk = None;
+        let _ = self.file.unlock();
+    }
+}
+
+impl Drop for Unpublished {
+    fn drop(&mut self) {
+        if let Some(path) = &self.on_disk
+            && self.owner == process_id()
+        {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
