@@ -142,6 +142,7 @@ lint: $(VENV)/.installed $(STAMPS)/wheel ## formatting and static checks of ever
 	@cargo clippy --version >/dev/null 2>&1 || rustup component add clippy
 	$(call step,Rust)
 	cargo fmt --all --check
+	cargo fmt --check --manifest-path benches/heed/Cargo.toml
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(call step,shell)
 	shellcheck -x -P . sdk-bash/otto.sh .ci/run scripts/*.sh examples/demo/run tests/pairs/*.sh
@@ -157,7 +158,13 @@ $(BENCH_VENV)/.installed: benches/requirements.txt | $(STAMPS)/tools
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r benches/requirements.txt
 	@touch $@
 
-bench: stage $(BENCH_VENV)/.installed ## our figures beside the peers', interleaved in one run
+# Not a member of the workspace: LMDB is compiled for this target alone.
+$(STAMPS)/bench-heed: $(CORE) $(call sources,benches/heed) | $(STAMPS)/tools
+	$(call step,the peer of documents in Rust)
+	cargo build --locked --release --manifest-path benches/heed/Cargo.toml --target-dir target/bench-heed
+	@touch $@
+
+bench: stage $(BENCH_VENV)/.installed $(STAMPS)/bench-heed ## our figures beside the peers', interleaved in one run
 	@scripts/need.sh "$(PYTHON)" nc redis-server redis-benchmark
 	$(call step,bench)
 	@$(TEST_ENV) $(BENCH_VENV)/bin/python benches/run.py
