@@ -1,4 +1,4 @@
-//! Waiting for a change of files, through inotify.
+//! Waiting for a change of files through inotify, or of a document through its [`Doorbell`].
 //!
 //! What changes through a memory mapping raises no event, and a user may be out of inotify
 //! instances; so every tick looks again, and events only make that sooner.
@@ -7,16 +7,29 @@ use crate::error::Result;
 use crate::values::{TICK, Tick};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use std::cell::RefCell;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::Instant;
 
+/// A way to sleep until a writer wakes us, better than watching a file.
+pub(crate) trait Doorbell {
+    /// Sleeps until it rings or `until`, whichever is first; now and then shorter.
+    fn sleep(&self, until: Instant);
+}
+
 /// What a check names as worth waking for, before it looks.
 pub(crate) struct Watch {
     inotify: Option<Inotify>,
+    doorbell: RefCell<Option<Box<dyn Doorbell>>>,
 }
 
 impl Watch {
+    /// Wakes when `doorbell` rings, and does not look at files until the next check.
+    pub(crate) fn doorbell(&self, doorbell: impl Doorbell + 'static) {
+        self.doorbell.replace(Some(Box::new(doorbell)));
+    }
+
     /// Wakes when a name in `folder` is created, replaced, removed or finished writing.
     pub(crate) fn folder(&self, folder: &Path) {
         self.add(
@@ -33,11 +46,6 @@ impl Watch {
         self.add(folder, AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO);
     }
 
-    /// Wakes when `file` is written to; whether it exists, and so is watched now.
-    pub(crate) fn file(&self, file: &Path) -> bool {
-        self.add(file, AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_DELETE_SELF)
-    }
-
     /// Adding a path twice is one watch. What can't be watched is looked at every tick.
     fn add(&self, path: &Path, flags: AddWatchFlags) -> bool {
         self.inotify.as_ref().is_some_and(|inotify| inotify.add_watch(path, flags).is_ok())
@@ -45,6 +53,10 @@ impl Watch {
 
     /// Sleeps until an event or `until`, whichever is first.
     fn sleep(&self, until: Instant) {
+        if let Some(doorbell) = self.doorbell.take() {
+            doorbell.sleep(until);
+            return;
+        }
         // Rounded up, so that the last sleep does not end just before its deadline.
         let left = until.saturating_duration_since(Instant::now()).as_millis() + 1;
         let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
@@ -69,7 +81,7 @@ pub(crate) fn until<T>(
     mut check: impl FnMut(&Watch) -> Result<Option<T>>,
 ) -> Result<Option<T>> {
     // What is there already needs no inotify.
-    let mut watch = Watch { inotify: None };
+    let mut watch = Watch { inotify: None, doorbell: RefCell::new(None) };
     if let Some(found) = check(&watch)? {
         return Ok(Some(found));
     }

@@ -1,11 +1,14 @@
 //! Writing a document under its lock: the journal first, then the public file.
 
 use super::control::Control;
+use super::document::{Seen, generation_of};
 use super::foreign::{damaged, read_foreign};
-use super::layout::{Image, encode, offset};
+use super::layout::{Image, JOURNAL_MAPPED_BYTES, encode, offset};
 use super::public::{Public, read_image};
+use super::wait::ring;
 use crate::error::{Error, ErrorKind, Result};
 use crate::objects::check_size;
+use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -49,14 +52,19 @@ impl Held<'_> {
         found.ok_or_else(|| damaged(self.path))
     }
 
-    pub(super) fn commit(&mut self, json: &[u8]) -> Result<()> {
+    pub(super) fn generation(&self) -> u64 {
+        generation_of(self.control.page.sequence().load(Relaxed))
+    }
+
+    /// Writes `json`, which is valid; returns it as what this handle knows from now on.
+    pub(super) fn commit(&mut self, json: &[u8]) -> Result<Seen> {
         check_size(self.path, json.len())?;
         let crc = encode(json, self.image);
         self.public.reserve(self.image.len())?;
         let page = &self.control.page;
         let sequence = page.sequence().load(Relaxed) + 1;
         // A full memory shows here at the latest; nothing is valid in the journal before the commit.
-        if let Err(error) = self.control.file.write_all_at(self.image, offset::JOURNAL) {
+        if let Err(error) = write_journal(self.control, self.image) {
             let _ = self.control.file.set_len(offset::JOURNAL);
             self.public.give_back();
             return Err(Error::io("write", self.control_path, error));
@@ -69,8 +77,23 @@ impl Held<'_> {
         fence(Release);
         // Written, whatever happens below: the next writer would finish it from the journal.
         let _ = finish(self.control, self.public, self.image, sequence);
-        Ok(())
+        Ok(Seen { generation: generation_of(sequence), json: 4..4 + json.len() })
     }
+}
+
+/// Small images are stored through the mapping: a system call costs more than the copy.
+fn write_journal(control: &Control, image: &[u8]) -> io::Result<()> {
+    if image.len() > JOURNAL_MAPPED_BYTES {
+        return control.file.write_all_at(image, offset::JOURNAL);
+    }
+    control.back_journal()?;
+    let words = image.chunks(8).zip(control.page.journal());
+    for (bytes, word) in words {
+        let mut padded = [0; 8];
+        padded[..bytes.len()].copy_from_slice(bytes);
+        word.store(u64::from_ne_bytes(padded), Relaxed);
+    }
+    Ok(())
 }
 
 /// Copies a committed image to the public file and ends the commit, under the lock.
@@ -88,7 +111,7 @@ pub(super) fn finish(
     control.page.sequence().store(sequence + 1, Release);
     // The next journal must not show before the number that says the last one is done with.
     fence(Release);
-    control.page.notify().fetch_add(1, Release);
+    ring(&control.page);
     Ok(())
 }
 

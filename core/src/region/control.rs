@@ -1,23 +1,28 @@
 //! The control file of a document: lock, sequence number and journal.
 
-use super::layout::{self, HEADER_BYTES, MAGIC, VERSION};
+use super::layout::{self, HEADER_BYTES, MAGIC, MAPPED_BYTES, VERSION};
 use super::map::{ControlPage, process_id};
 use super::place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lock::{self, Exclusive, Holder};
+use rustix::fs::{FallocateFlags, fallocate};
+use std::cell::Cell;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) file: File,
-    pub(super) page: ControlPage,
+    pub(super) page: Arc<ControlPage>,
     path: PathBuf,
     /// A forked child shares our descriptor and with it our lock; it has to open its own.
     opener: u32,
+    /// The mapped part of the journal has memory behind it for certain.
+    journal_backed: Cell<bool>,
 }
 
 impl Control {
@@ -54,7 +59,13 @@ impl Control {
 
     fn of(file: File, path: &Path) -> Result<Control> {
         let page = ControlPage::new(&file).map_err(|error| Error::io("map", path, error))?;
-        Ok(Control { file, page, path: path.to_owned(), opener: process_id() })
+        Ok(Control {
+            file,
+            page: Arc::new(page),
+            path: path.to_owned(),
+            opener: process_id(),
+            journal_backed: Cell::new(false),
+        })
     }
 
     /// Whether the file is still the one of its name, and long enough to be read through the
@@ -67,7 +78,23 @@ impl Control {
                 format!("{} has been cut short: remove it", self.path.display()),
             ));
         }
+        if found.st_size < MAPPED_BYTES as i64 {
+            self.journal_backed.set(false);
+        }
         Ok(found.st_nlink > 0)
+    }
+
+    /// Takes memory for the mapped part of the journal, so that storing to it can't fail; under
+    /// the lock, after [`Control::is_usable`].
+    pub(super) fn back_journal(&self) -> std::io::Result<()> {
+        while !self.journal_backed.get() {
+            match fallocate(&self.file, FallocateFlags::empty(), 0, MAPPED_BYTES as u64) {
+                Ok(()) => self.journal_backed.set(true),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
     }
 
     /// Whether this process opened the file itself, so that its lock is its own.

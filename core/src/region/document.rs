@@ -11,6 +11,7 @@ use super::foreign::read_foreign;
 use super::layout::{Image, offset};
 use super::place;
 use super::public::{Public, read_image};
+use super::wait::ring;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json;
 use crate::key::TaskName;
@@ -28,6 +29,7 @@ pub const SIZE_DEFAULT: usize = DOCUMENT_BYTES_DEFAULT;
 
 /// Lock-free reads before a reader asks the writers to pause.
 const READS_MAX: u32 = 64;
+
 /// One task's document. Handles are independent: any number of them, in any threads and processes,
 /// read and write the same document.
 ///
@@ -43,12 +45,21 @@ const READS_MAX: u32 = 64;
 /// ```
 #[derive(Debug)]
 pub struct Document {
-    public_path: PathBuf,
+    pub(super) public_path: PathBuf,
     control_path: PathBuf,
-    control: Control,
-    public: Public,
+    pub(super) control: Control,
+    pub(super) public: Public,
     /// The image last read or written.
-    image: Vec<u8>,
+    pub(super) image: Vec<u8>,
+    pub(super) seen: Seen,
+}
+
+/// What a handle has last read or written; at first, the empty document.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Seen {
+    pub(super) generation: u64,
+    /// Where its JSON stands in the image.
+    pub(super) json: Range<usize>,
 }
 
 impl Document {
@@ -72,8 +83,7 @@ impl Document {
                 public.extend(size as u64)?;
                 control.page.inode().store(public.inode, Relaxed);
                 drop(held);
-                let image = Vec::new();
-                return Ok(Document { public_path, control_path, control, public, image });
+                return Ok(Document::of(public_path, control_path, control, public));
             }
             // Removed since it was opened: take part in its successor.
             drop(held);
@@ -95,7 +105,46 @@ impl Document {
             Some(control) => control,
             None => Control::create(&control_path)?,
         };
-        Ok(Document { public_path, control_path, control, public, image: Vec::new() })
+        Ok(Document::of(public_path, control_path, control, public))
+    }
+
+    fn of(
+        public_path: PathBuf,
+        control_path: PathBuf,
+        control: Control,
+        public: Public,
+    ) -> Document {
+        let (image, seen) = (Vec::new(), Seen::default());
+        Document { public_path, control_path, control, public, image, seen }
+    }
+
+    /// Removes the document of `task`, whatever state it is in. Its handles notice at their next
+    /// use, and its waiters at once.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is none; [`ErrorKind::TimedOut`] when a writer keeps the
+    /// lock.
+    ///
+    /// ```
+    /// use otto_core::{ErrorKind, TaskName, region::Document, run::{Descendants, Run}};
+    /// let run = Run::create(Descendants::Left).unwrap();
+    /// let task = TaskName::parse("build").unwrap();
+    /// Document::create(run.id(), &task, 4096).unwrap();
+    /// Document::remove(run.id(), &task).unwrap();
+    /// let error = Document::open(run.id(), &task).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::NotFound);
+    /// ```
+    pub fn remove(run: RunId, task: &TaskName) -> Result<()> {
+        let (public_path, control_path) = (run.document_path(task), run.control_path(task));
+        // A damaged control file is no reason to keep the document.
+        let control = Control::open(&control_path).ok().flatten();
+        let _held = control.as_ref().map(Control::lock).transpose()?;
+        let removed = place::remove(&public_path)?;
+        let removed = place::remove(&control_path)? || removed;
+        if let Some(control) = control.as_ref().filter(|control| control.is_usable().is_ok()) {
+            ring(&control.page);
+        }
+        if removed { Ok(()) } else { Err(missing(&public_path)) }
     }
 
     /// The tasks of `run` that have a document, sorted.
@@ -120,6 +169,12 @@ impl Document {
     /// # Errors
     /// As [`Document::read`].
     pub fn snapshot(&mut self) -> Result<&[u8]> {
+        self.seen = self.look()?;
+        Ok(&self.image[self.seen.json.clone()])
+    }
+
+    /// Reads one consistent image.
+    fn look(&mut self) -> Result<Seen> {
         for _ in 0..READS_MAX {
             self.refresh()?;
             let sequence = self.control.page.sequence().load(Acquire);
@@ -133,25 +188,30 @@ impl Document {
             if self.control.page.sequence().load(Relaxed) != sequence {
                 continue;
             }
+            let generation = generation_of(sequence);
             match image {
-                Image::Whole(json) if sequence.is_multiple_of(2) => return Ok(&self.image[json]),
+                Image::Whole(json) if sequence.is_multiple_of(2) => {
+                    return Ok(Seen { generation, json });
+                }
                 Image::Whole(json) if self.is_journal_of(sequence, &json) => {
                     self.finish_dead_writer(sequence, json.end);
-                    return Ok(&self.image[json]);
+                    return Ok(Seen { generation, json });
                 }
                 _ if !sequence.is_multiple_of(2) => {
                     return Err(damaged_journal(&self.control_path));
                 }
                 _ => {
                     if let Some(json) = self.read_foreign(sequence)? {
-                        return Ok(&self.image[json]);
+                        return Ok(Seen { generation, json });
                     }
                 }
             }
         }
         // Writers are faster than we read: they pause for one read.
-        let json = self.locked(Gone::Refused, |held| held.read())?;
-        Ok(&self.image[json])
+        self.locked(Gone::Refused, |held| {
+            let json = held.read()?;
+            Ok(Seen { generation: held.generation(), json })
+        })
     }
 
     /// Replaces the whole document with `json`, any JSON value in UTF-8.
@@ -162,7 +222,8 @@ impl Document {
     /// writer keeps the lock.
     pub fn write(&mut self, json: &[u8]) -> Result<()> {
         json::scan(json::utf8(json)?.as_bytes())?;
-        self.locked(Gone::Refused, |held| held.commit(json))
+        self.seen = self.locked(Gone::Refused, |held| held.commit(json))?;
+        Ok(())
     }
 
     /// Changes the object that the document holds; no other writer's change is lost. When
@@ -188,14 +249,15 @@ impl Document {
         gone: Gone,
         change: impl FnOnce(&mut Object) -> Result<R>,
     ) -> Result<R> {
-        self.locked(gone, |held| {
+        let (result, seen) = self.locked(gone, |held| {
             let json = held.read()?;
             let mut object = Object::parse(&held.image[json])
                 .map_err(|error| not_an_object(held.path, &error))?;
             let result = change(&mut object)?;
-            held.commit(&object.to_bytes())?;
-            Ok(result)
-        })
+            Ok((result, held.commit(&object.to_bytes())?))
+        })?;
+        self.seen = seen;
+        Ok(result)
     }
 
     /// The path any program can read the document at.
@@ -206,15 +268,16 @@ impl Document {
 
     fn attach_anew(&mut self, gone: Gone) -> Result<()> {
         let (public_path, control_path) = (self.public_path.clone(), self.control_path.clone());
-        *self = match gone {
+        let successor = match gone {
             Gone::Refused => Document::attach(public_path, control_path)?,
             Gone::MadeAnew => Document::create_at(public_path, control_path, SIZE_DEFAULT)?,
         };
+        (self.control, self.public) = (successor.control, successor.public);
         Ok(())
     }
 
     /// Opens anew what has been removed and made anew since.
-    fn refresh(&mut self) -> Result<()> {
+    pub(super) fn refresh(&mut self) -> Result<()> {
         if !self.control.is_usable()? {
             self.attach_anew(Gone::Refused)?;
         }
@@ -280,6 +343,11 @@ impl Document {
         })?;
         Ok(found)
     }
+}
+
+/// How many writes have been committed when the sequence number is `sequence`.
+pub(super) fn generation_of(sequence: u64) -> u64 {
+    sequence.div_ceil(2)
 }
 
 /// What to do about a document that has been removed.

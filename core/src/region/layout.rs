@@ -20,8 +20,10 @@ pub(super) mod offset {
     pub(in crate::region) const INODE: usize = 0x020;
     /// u64: even, the public file is the truth; odd, the journal is.
     pub(in crate::region) const SEQUENCE: usize = 0x040;
-    /// u32: counts writes, for waiters.
+    /// u32: counts writes, for waiters; the futex they sleep on.
     pub(in crate::region) const NOTIFY: usize = 0x048;
+    /// u32: not 0 while somebody may be asleep on `NOTIFY`.
+    pub(in crate::region) const WAITED_FOR: usize = 0x04C;
     /// u64: the value of `SEQUENCE` that the journal belongs to.
     pub(in crate::region) const JOURNAL_SEQUENCE: usize = 0x0C0;
     /// u32: length of the JSON in the journal.
@@ -34,9 +36,14 @@ pub(super) mod offset {
     pub(in crate::region) const JOURNAL: u64 = 0x1000;
 }
 
-/// Size of the mapped head of the control file, in bytes.
+/// Size of the head of the control file, in bytes.
 pub(super) const HEADER_BYTES: usize = 0x1000;
 const _: () = assert!(offset::JOURNAL == HEADER_BYTES as u64);
+
+/// Images up to this size are stored into the journal through the mapping, without a system call.
+pub(super) const JOURNAL_MAPPED_BYTES: usize = 0x1000;
+/// Size of the mapped start of the control file, in bytes.
+pub(super) const MAPPED_BYTES: usize = HEADER_BYTES + JOURNAL_MAPPED_BYTES;
 
 /// What an image adds to its JSON: a length before it and a CRC after it.
 pub(super) const FRAME_BYTES: usize = 8;
@@ -45,7 +52,7 @@ pub(super) const CRC_BYTES: usize = 4;
 /// Longest image, in bytes.
 pub(super) const IMAGE_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + FRAME_BYTES;
 
-/// The first page of a new control file.
+/// The head of a new control file.
 pub(super) fn new_header(uuid: [u8; 16]) -> Vec<u8> {
     let mut header = vec![0; HEADER_BYTES];
     let mut put = |at: usize, bytes: &[u8]| header[at..at + bytes.len()].copy_from_slice(bytes);

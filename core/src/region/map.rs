@@ -5,7 +5,7 @@
 //! the same place; everything else is a raw pointer, for whoever can vouch for more.
 #![allow(unsafe_code)]
 
-use super::layout::{HEADER_BYTES, offset};
+use super::layout::{HEADER_BYTES, JOURNAL_MAPPED_BYTES, MAPPED_BYTES, offset};
 use memmap2::{Mmap, MmapOptions, MmapRaw};
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use std::ffi::c_void;
@@ -18,7 +18,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-/// The first page of a control file. Its file must be that long; the caller has looked.
+/// The start of a control file: its head, and as much of the journal as small images take. The file
+/// must reach as far as what is touched; the caller has looked.
 #[derive(Debug)]
 pub(super) struct ControlPage {
     map: MmapRaw,
@@ -26,7 +27,7 @@ pub(super) struct ControlPage {
 
 impl ControlPage {
     pub(super) fn new(control: &File) -> io::Result<ControlPage> {
-        Ok(ControlPage { map: MmapOptions::new().len(HEADER_BYTES).map_raw(control)? })
+        Ok(ControlPage { map: MmapOptions::new().len(MAPPED_BYTES).map_raw(control)? })
     }
 
     pub(super) fn inode(&self) -> &AtomicU64 {
@@ -39,6 +40,10 @@ impl ControlPage {
 
     pub(super) fn notify(&self) -> &AtomicU32 {
         self.u32_at::<{ offset::NOTIFY }>()
+    }
+
+    pub(super) fn waited_for(&self) -> &AtomicU32 {
+        self.u32_at::<{ offset::WAITED_FOR }>()
     }
 
     pub(super) fn journal_sequence(&self) -> &AtomicU64 {
@@ -57,9 +62,17 @@ impl ControlPage {
         self.u32_at::<{ offset::WRITER }>()
     }
 
+    /// The mapped start of the journal.
+    pub(super) fn journal(&self) -> &[AtomicU64; JOURNAL_MAPPED_BYTES / 8] {
+        const { assert!(HEADER_BYTES.is_multiple_of(8) && offset::JOURNAL == HEADER_BYTES as u64) };
+        // SAFETY: these are the last JOURNAL_MAPPED_BYTES of the mapping, aligned to a page, for as
+        // long as `self`. Every access of ours through memory is atomic and of this size.
+        unsafe { &*self.map.as_mut_ptr().add(HEADER_BYTES).cast() }
+    }
+
     fn u64_at<const AT: usize>(&self) -> &AtomicU64 {
         const { assert!(AT.is_multiple_of(8) && AT + 8 <= HEADER_BYTES) };
-        // SAFETY: the mapping is HEADER_BYTES long, writable, page aligned and lives as long as
+        // SAFETY: the mapping is longer than HEADER_BYTES, writable, page aligned and lives as long as
         // `self`; AT is inside it and aligned, as checked while compiling. Every access of ours to
         // this place is atomic and of this size; other processes keep to that or harm only values.
         unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().add(AT).cast()) }

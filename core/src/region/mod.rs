@@ -2,8 +2,8 @@
 //! published) and anonymous memory for forked children.
 //!
 //! The bytes of documents travel by `pread` and `pwrite`, so that a full memory or a file that
-//! someone cut short is an error and never a signal; only the first page of a document's control
-//! file is mapped.
+//! someone cut short is an error and never a signal; only the first two pages of a document's
+//! control file are mapped.
 
 mod abandoned;
 mod builder;
@@ -21,13 +21,16 @@ mod placing;
 mod public;
 mod publish;
 mod shared;
+mod stat;
 mod store;
 mod unpublished;
+mod wait;
 
 pub use builder::DatasetBuilder;
 pub use dataset::{Dataset, DatasetInfo};
 pub use document::{Document, SIZE_DEFAULT};
 pub use publish::Publisher;
 pub use shared::SharedMemory;
+pub use stat::DocumentStat;
 pub use store::DocumentStore;
 pub use unpublished::Spill;

@@ -79,6 +79,15 @@ pub(super) fn name(file: &File, path: &Path) -> Result<bool> {
     }
 }
 
+/// Removes the name `path`; whether there was one.
+pub(super) fn remove(path: &Path) -> Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Error::io("remove", path, error)),
+    }
+}
+
 /// The names behind `prefix` in shared memory that are task names, sorted.
 pub(super) fn names(prefix: &str) -> Result<Vec<TaskName>> {
     let folder = Path::new(SHARED_MEMORY);

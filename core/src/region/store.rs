@@ -35,16 +35,21 @@ impl DocumentStore {
         DocumentStore { run, documents: HashMap::new() }
     }
 
-    /// Calls `look` with the text of `task`'s document, empty when there is none.
-    fn look<R>(&mut self, task: &TaskName, look: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
+    /// The document of `task`, opened where it is there and not open yet.
+    fn document(&mut self, task: &TaskName) -> Result<Option<&mut Document>> {
         if !self.documents.contains_key(task) {
             match Document::open(self.run, task) {
                 Ok(document) => drop(self.documents.insert(task.clone(), document)),
-                Err(error) if error.kind() == ErrorKind::NotFound => return look(b""),
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
                 Err(error) => return Err(error),
             }
         }
-        let Some(document) = self.documents.get_mut(task) else { return look(b"") };
+        Ok(self.documents.get_mut(task))
+    }
+
+    /// Calls `look` with the text of `task`'s document, empty when there is none.
+    fn look<R>(&mut self, task: &TaskName, look: impl FnOnce(&[u8]) -> Result<R>) -> Result<R> {
+        let Some(document) = self.document(task)? else { return look(b"") };
         match document.snapshot() {
             Ok(json) => {
                 look(json).map_err(|error| not_an_object(&self.run.document_path(task), &error))
@@ -86,8 +91,10 @@ impl Objects for DocumentStore {
     }
 
     fn watch(&mut self, task: &TaskName, watch: &Watch) {
-        if !watch.file(&self.run.document_path(task)) {
-            watch.arrivals(Path::new(SHARED_MEMORY));
+        // One that fails is told of by the look that follows.
+        match self.document(task).map(|document| document.map(Document::listen)) {
+            Ok(Some(Ok(bell))) => watch.doorbell(bell),
+            _ => watch.arrivals(Path::new(SHARED_MEMORY)),
         }
     }
 }

@@ -10,6 +10,7 @@ mod remains;
 pub use environment::{Environment, variable};
 pub use installation::Installation;
 pub use ownership::{Descendants, Run};
+pub(crate) use processes::was_running;
 pub use processes::{Process, processes_of};
 pub use remains::clean_dead_runs;
 

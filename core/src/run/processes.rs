@@ -1,9 +1,11 @@
 //! The processes of a run, found by the environment they inherited.
 
 use super::{RunId, variable};
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::time::{ClockId, clock_gettime};
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 use std::{fs, process, thread};
 
 /// A live process, held by a descriptor: a signal never reaches a successor of its number.
@@ -82,13 +84,36 @@ const BECOMING_PAUSE: Duration = Duration::from_micros(100);
 /// How large a process's environment is now, 0 while it is not there yet; `None` where there will
 /// be none: an empty one, a kernel thread, a zombie.
 fn environment_bytes(id: u32) -> Option<usize> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    // The name in parentheses may hold anything; proc(5) numbers the fields, the third follows.
-    let fields: Vec<&str> = stat.rsplit_once(") ")?.1.split(' ').collect();
-    let field = |number: usize| fields.get(number - 3)?.parse::<usize>().ok();
-    let (size, start, end) = (field(23)?, field(50)?, field(51)?);
+    let stat = stat_of(id)?;
+    let (size, start, end) = (field(&stat, 23)?, field(&stat, 50)?, field(&stat, 51)?);
     let is_empty = start > 0 && start == end;
     (size > 0 && !is_empty).then(|| end.saturating_sub(start))
+}
+
+/// Whether process `id` lives and did so at `moment`: one that started later bears its number by
+/// chance.
+pub(crate) fn was_running(id: u32, moment: SystemTime) -> bool {
+    /// Start times are counted in ticks of 10 ms.
+    const BLUR: Duration = Duration::from_millis(100);
+    let Some(stat) = stat_of(id) else { return false };
+    // A zombie has no memory any more.
+    let (Some(1..), Some(ticks)) = (field(&stat, 23), field(&stat, 22)) else { return false };
+    let started = Duration::from_millis(ticks as u64 * 1000 / clock_ticks_per_second());
+    let up = clock_gettime(ClockId::Boottime);
+    let up = Duration::new(up.tv_sec.unsigned_abs(), up.tv_nsec as u32);
+    let age = SystemTime::now().duration_since(moment).unwrap_or_default();
+    up.saturating_sub(started) + BLUR >= age
+}
+
+/// What `/proc/<id>/stat` says behind the program's name, which may hold anything.
+fn stat_of(id: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    Some(stat.rsplit_once(") ")?.1.to_owned())
+}
+
+/// A number in what [`stat_of`] returned, by proc(5)'s count: the third field comes first.
+fn field(stat: &str, number: usize) -> Option<usize> {
+    stat.split_ascii_whitespace().nth(number - 3)?.parse().ok()
 }
 
 /// Kills every process of `run` and what they may have started meanwhile; gives up on those that

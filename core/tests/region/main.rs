@@ -7,6 +7,7 @@ mod format;
 #[allow(dead_code)]
 mod roles;
 mod scripts;
+mod waiting;
 
 use otto_core::TaskName;
 use otto_core::run::{Descendants, Run};
