@@ -1,17 +1,26 @@
 //! Memory lent to Python and borrowed from it: the buffer protocol. The only unsafe file here.
 #![allow(unsafe_code)]
 
-use otto_core::region::{Dataset, SharedMemory};
+use crate::layout::Layout;
+use otto_core::region::{Dataset, DatasetBuilder, SharedMemory};
+use otto_core::{Json, Result};
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::PyBufferError;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyMemoryView;
 use std::ffi::{c_int, c_void};
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Memory that lives as long as any view of it.
 #[pyclass(module = "otto._otto", frozen, subclass)]
-pub(crate) struct Buffer(Memory);
+pub(crate) struct Buffer {
+    memory: Memory,
+    /// Views point into it.
+    layout: Layout,
+}
 
 /// Whose memory it is.
 pub(crate) enum Memory {
@@ -19,24 +28,79 @@ pub(crate) enum Memory {
     Dataset(Dataset),
     /// Bytes that forked children share: a writable view.
     Shared(SharedMemory),
+    /// Bytes that become a dataset: a writable view before, a read-only one after.
+    Building(Building),
 }
 
-impl Buffer {
-    pub(crate) fn new(memory: Memory) -> Buffer {
-        Buffer(memory)
+/// A dataset being built, and where.
+pub(crate) struct Building {
+    builder: Mutex<DatasetBuilder>,
+    start: AtomicPtr<u8>,
+    size: usize,
+    closed: AtomicBool,
+}
+
+impl Building {
+    pub(crate) fn new(mut builder: DatasetBuilder) -> Building {
+        let start = AtomicPtr::new(builder.as_mut_ptr());
+        let (size, closed) = (builder.len(), AtomicBool::new(false));
+        Building { builder: Mutex::new(builder), start, size, closed }
     }
 
+    /// Publishes the bytes as they are; views from now on are read-only.
+    pub(crate) fn publish(&self, about: &Json) -> Result<()> {
+        self.closed.store(true, Ordering::Relaxed);
+        let mut builder = self.builder.lock().unwrap_or_else(PoisonError::into_inner);
+        builder.publish(about).map(drop)
+    }
+}
+
+impl Memory {
     /// How many bytes there are.
     pub(crate) fn len(&self) -> usize {
-        match &self.0 {
+        match self {
             // It is mapped, so its size fits.
             Memory::Dataset(dataset) => dataset.info().size as usize,
             Memory::Shared(memory) => memory.len(),
+            Memory::Building(building) => building.size,
+        }
+    }
+
+    fn start(&self) -> *mut c_void {
+        match self {
+            Memory::Dataset(dataset) => dataset.as_ptr().cast_mut().cast(),
+            Memory::Shared(memory) => memory.as_mut_ptr().cast(),
+            Memory::Building(building) => building.start.load(Ordering::Relaxed).cast(),
+        }
+    }
+
+    fn is_read_only(&self) -> bool {
+        match self {
+            Memory::Dataset(_) => true,
+            Memory::Shared(_) => false,
+            Memory::Building(building) => building.closed.load(Ordering::Relaxed),
         }
     }
 }
 
-/// A view of all its bytes, which keeps it alive.
+impl Buffer {
+    /// `memory` as elements that lie as `layout` says; as bytes where that is of another size.
+    pub(crate) fn new(memory: Memory, layout: Option<Layout>) -> Buffer {
+        let size = memory.len();
+        let layout = layout.filter(|layout| layout.size() == size);
+        Buffer { layout: layout.unwrap_or_else(|| Layout::bytes(size)), memory }
+    }
+
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+}
+
+/// A view of all its elements, which keeps it alive.
 pub(crate) fn view<'py>(buffer: &Bound<'py, Buffer>) -> PyResult<Bound<'py, PyMemoryView>> {
     PyMemoryView::from(buffer.as_any())
 }
@@ -52,55 +116,167 @@ impl Buffer {
             return Err(PyBufferError::new_err("no view to fill"));
         }
         let buffer = slf.get();
-        let (start, read_only): (*mut c_void, c_int) = match &buffer.0 {
-            Memory::Dataset(dataset) => (dataset.as_ptr().cast_mut().cast(), 1),
-            Memory::Shared(memory) => (memory.as_mut_ptr().cast(), 0),
+        let layout = &buffer.layout;
+        let read_only = buffer.memory.is_read_only();
+        let asked = |flag: c_int| flags & flag == flag;
+        let refused = match () {
+            () if asked(ffi::PyBUF_WRITABLE) && read_only => Some("a dataset is read-only"),
+            () if asked(ffi::PyBUF_F_CONTIGUOUS) && !layout.is_fortran() => {
+                Some("the elements lie in C order, not in Fortran's")
+            }
+            () => None,
         };
-        let length = buffer.len() as ffi::Py_ssize_t;
-        // SAFETY: `view` is Python's own to fill. `start` points to `length` mapped bytes that are
-        // unmapped only when `slf` is dropped, and the filled view holds a reference to `slf`. The
-        // bytes of a dataset are mapped read-only and announced so; shared memory is writable, and
-        // no Rust reference to its bytes is ever made.
-        let filled =
-            unsafe { ffi::PyBuffer_FillInfo(view, slf.as_ptr(), start, length, read_only, flags) };
-        if filled == 0 { Ok(()) } else { Err(PyErr::fetch(slf.py())) }
+        let shaped = asked(ffi::PyBUF_ND);
+        let pointer = |wanted: bool, slice: &[isize]| match slice {
+            [first, ..] if wanted => ptr::from_ref(first).cast_mut(),
+            _ => ptr::null_mut(),
+        };
+        // SAFETY: `view` is Python's own to fill. Its memory is `layout.size()` mapped bytes, which
+        // are unmapped only when `slf` is dropped, as format, shape and strides are freed; nothing
+        // of them changes or moves before, and the filled view holds a reference to `slf`. Read-only
+        // memory is announced so; of the rest no Rust reference to its bytes is ever made.
+        unsafe {
+            (*view).obj = ptr::null_mut();
+            if let Some(refused) = refused {
+                return Err(PyBufferError::new_err(refused));
+            }
+            (*view).buf = buffer.memory.start();
+            (*view).len = layout.size().cast_signed();
+            (*view).itemsize = layout.item_size().cast_signed();
+            (*view).readonly = read_only.into();
+            // Who asks for no shape sees the bytes, in one dimension.
+            (*view).ndim = if shaped { layout.shape().len() as c_int } else { 1 };
+            (*view).format = match asked(ffi::PyBUF_FORMAT) {
+                true => layout.format().as_ptr().cast_mut(),
+                false => ptr::null_mut(),
+            };
+            (*view).shape = pointer(shaped, layout.shape());
+            (*view).strides = pointer(asked(ffi::PyBUF_STRIDES), layout.strides());
+            (*view).suboffsets = ptr::null_mut();
+            (*view).internal = ptr::null_mut();
+            (*view).obj = slf.into_any().into_ptr();
+        }
+        Ok(())
     }
 }
 
-/// The bytes of an object that has a buffer, and what it says they are.
-pub(crate) struct Borrowed(PyUntypedBuffer);
+/// The elements of an object that has a buffer, and what it says they are.
+pub(crate) struct Borrowed {
+    buffer: PyUntypedBuffer,
+    format: String,
+    item_size: usize,
+    shape: Vec<usize>,
+}
 
 impl Borrowed {
-    /// Holds the buffer of `object`, in C order; `None` when its bytes are scattered, or it has no
-    /// dimensions.
-    pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Option<Borrowed>> {
-        match PyUntypedBuffer::get(object) {
-            Ok(buffer) => Ok(buffer.is_c_contiguous().then_some(Borrowed(buffer))),
-            Err(error) if error.is_instance_of::<PyBufferError>(object.py()) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The bytes. Nobody may change them meanwhile: numpy and its like release the GIL and check
-    /// nothing, so this is asked of the caller in the documentation.
-    pub(crate) fn bytes(&self) -> &[u8] {
-        let length = self.0.len_bytes();
-        if length == 0 {
-            return &[];
-        }
-        // SAFETY: Python guarantees `length` readable bytes in C order from `buf_ptr` on until the
-        // buffer is released, which is when `self` is dropped; the caller of put_dataset, that no
-        // thread changes them before it returns.
-        unsafe { std::slice::from_raw_parts(self.0.buf_ptr().cast::<u8>(), length) }
+    /// Holds the buffer of `object`.
+    pub(crate) fn of(object: &Bound<'_, PyAny>) -> PyResult<Borrowed> {
+        let view = PyMemoryView::from(object)?;
+        let shape: Vec<usize> = view.getattr("shape")?.extract()?;
+        // A single element without dimensions is beyond pyo3; and who chains pointers is beyond us.
+        let scattered = || view.getattr("suboffsets")?.is_truthy();
+        let buffer = match shape.is_empty() || scattered()? {
+            true => PyUntypedBuffer::get(&view.call_method0("tobytes")?)?,
+            false => PyUntypedBuffer::get(object)?,
+        };
+        let format = view.getattr("format")?.extract()?;
+        Ok(Borrowed { buffer, format, item_size: view.getattr("itemsize")?.extract()?, shape })
     }
 
     /// The format of one element, as `struct` and `memoryview` spell it.
     pub(crate) fn format(&self) -> &str {
-        self.0.format().to_str().unwrap_or("B")
+        &self.format
+    }
+
+    /// Bytes of one element.
+    pub(crate) fn item_size(&self) -> usize {
+        self.item_size
     }
 
     /// Elements along each dimension.
     pub(crate) fn shape(&self) -> &[usize] {
-        self.0.shape()
+        &self.shape
+    }
+
+    /// All elements together, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.buffer.len_bytes()
+    }
+
+    /// The bytes, where they lie in C order without gaps. Nobody may change them meanwhile: numpy
+    /// and its like release the GIL and check nothing, so this is asked of the caller in the
+    /// documentation.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        if self.len() == 0 {
+            return Some(&[]);
+        }
+        if !self.buffer.is_c_contiguous() {
+            return None;
+        }
+        // SAFETY: Python guarantees `len` readable bytes in C order from `buf_ptr` on until the
+        // buffer is released, which is when `self` is dropped; the caller of put_dataset, that no
+        // thread changes them before it returns.
+        Some(unsafe { std::slice::from_raw_parts(self.buffer.buf_ptr().cast(), self.len()) })
+    }
+
+    /// Copies elements into `out`, in C order and from the one numbered `first` on, as many as fit.
+    /// Nobody may change them meanwhile.
+    pub(crate) fn gather(&self, first: usize, out: &mut [u8]) -> usize {
+        let (shape, strides) = (self.buffer.shape(), self.buffer.strides());
+        let size = self.item_size;
+        let Some((&row, outer)) = shape.split_last() else { return 0 };
+        let total: usize = shape.iter().product();
+        let count = (out.len() / size).min(total.saturating_sub(first));
+        let mut done = 0;
+        while done < count {
+            let (mut rest, column) = ((first + done) / row, (first + done) % row);
+            let mut offset = column.cast_signed() * strides[outer.len()];
+            for (length, stride) in outer.iter().zip(strides).rev() {
+                offset += (rest % length).cast_signed() * stride;
+                rest /= length;
+            }
+            let run = (row - column).min(count - done);
+            // SAFETY: Python guarantees that every element whose indices are within `shape` lies at
+            // `buf_ptr` plus the sum of indices times strides, `item_size` readable bytes, until
+            // the buffer is released; these are `run` elements of one row, none beyond its end.
+            unsafe {
+                let from = self.buffer.buf_ptr().cast::<u8>().cast_const().offset(offset);
+                copy_row(from, strides[outer.len()], size, &mut out[done * size..][..run * size]);
+            }
+            done += run;
+        }
+        done * size
+    }
+}
+
+/// Fills `out` with elements of `size` bytes that lie `stride` bytes apart.
+///
+/// # Safety
+/// As many elements as fit into `out` must be readable from `from` on, and nobody change them.
+unsafe fn copy_row(from: *const u8, stride: isize, size: usize, out: &mut [u8]) {
+    if stride == size.cast_signed() {
+        // SAFETY: they follow each other, and `out` is ours.
+        unsafe { ptr::copy_nonoverlapping(from, out.as_mut_ptr(), out.len()) };
+        return;
+    }
+    // Of a known size each copy is one instruction.
+    macro_rules! copy_each {
+        ($size:expr) => {
+            for (at, element) in out.chunks_exact_mut($size).enumerate() {
+                // SAFETY: the caller vouches for the element, `element` is `size` bytes of ours.
+                unsafe {
+                    let from = from.offset(at.cast_signed() * stride);
+                    ptr::copy_nonoverlapping(from, element.as_mut_ptr(), $size);
+                }
+            }
+        };
+    }
+    match size {
+        1 => copy_each!(1),
+        2 => copy_each!(2),
+        4 => copy_each!(4),
+        8 => copy_each!(8),
+        16 => copy_each!(16),
+        size => copy_each!(size),
     }
 }

@@ -7,20 +7,26 @@
 mod buffer;
 mod client;
 mod convert;
+mod create_dataset;
 mod crossing;
 mod dataset;
 mod encode;
 mod errors;
 mod exit;
 mod fork;
+mod format;
 mod functions;
 mod input_pipe;
 mod later;
+mod layout;
+mod npy;
 mod output_pipe;
 mod output_stream;
+mod packages;
 mod place;
 mod progress;
 mod progress_report;
+mod put_dataset;
 mod region;
 mod serve;
 mod shared_memory;
@@ -38,7 +44,9 @@ mod _otto {
     #[pymodule_export]
     use crate::client::OttoClient;
     #[pymodule_export]
-    use crate::dataset::{get_dataset, put_dataset};
+    use crate::create_dataset::{DatasetWriter, create_dataset};
+    #[pymodule_export]
+    use crate::dataset::{Dataset, get_dataset, list_datasets, open_dataset, remove_dataset};
     #[pymodule_export]
     use crate::functions::{
         delete, get, get_many, get_with_revision, incr, list_keys, publish, set, stats, subscribe,
@@ -50,6 +58,8 @@ mod _otto {
     use crate::output_pipe::{OutputPipe, output_pipe};
     #[pymodule_export]
     use crate::progress::{Progress, progress};
+    #[pymodule_export]
+    use crate::put_dataset::put_dataset;
     #[pymodule_export]
     use crate::region::TaskDataRegion;
     #[pymodule_export]

@@ -3,6 +3,7 @@
 use crate::buffer::{Buffer, Memory, view};
 use crate::errors::lift;
 use otto_core::region;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PySlice};
 
@@ -29,7 +30,7 @@ impl SharedMemory {
     #[new]
     fn new(py: Python<'_>, size: usize) -> PyResult<PyClassInitializer<SharedMemory>> {
         let memory = lift(py, region::SharedMemory::new(size))?;
-        let buffer = Buffer::new(Memory::Shared(memory));
+        let buffer = Buffer::new(Memory::Shared(memory), None);
         Ok(PyClassInitializer::from(buffer).add_subclass(SharedMemory))
     }
 
@@ -40,7 +41,7 @@ impl SharedMemory {
     }
 
     fn __len__(slf: Bound<'_, Self>) -> usize {
-        slf.as_super().get().len()
+        slf.as_super().get().memory().len()
     }
 
     fn __getitem__<'py>(
@@ -61,5 +62,13 @@ impl SharedMemory {
         value: &Bound<'_, PyAny>,
     ) -> PyResult<()> {
         view(slf.as_super())?.set_item(index, value)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(PyTypeError::new_err(
+            "shared memory has no name to find it by, so it can't be pickled: children have to \
+             inherit it, through os.fork() or multiprocessing's \"fork\"; for others publish a \
+             dataset",
+        ))
     }
 }

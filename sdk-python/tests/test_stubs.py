@@ -8,7 +8,7 @@ import otto
 import pytest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ALLOW = "--allowlist=" + os.path.join(HERE, "..", "stubtest-allowlist.txt")
+ALLOW = "--allowlist=" + os.path.join(HERE, "..", "stubtest-allowed.txt")
 
 
 def test_stubtest(tmp_path) -> None:

@@ -83,9 +83,18 @@ impl<'a> Publisher<'a> {
     ///
     /// # Errors
     /// As [`Dataset::publish`].
-    pub fn bytes(mut self, bytes: &[u8]) -> Result<DatasetInfo> {
-        let mut filling = self.begin(Some(bytes.len() as u64))?;
-        for chunk in bytes.chunks(COPY_STEP_BYTES) {
+    pub fn bytes(self, bytes: &[u8]) -> Result<DatasetInfo> {
+        self.parts(&[bytes])
+    }
+
+    /// Publishes `parts`, one behind the other.
+    ///
+    /// # Errors
+    /// As [`Dataset::publish`].
+    pub fn parts(mut self, parts: &[&[u8]]) -> Result<DatasetInfo> {
+        let size = parts.iter().map(|part| part.len() as u64).sum();
+        let mut filling = self.begin(Some(size))?;
+        for chunk in parts.iter().flat_map(|part| part.chunks(COPY_STEP_BYTES)) {
             filling.write(chunk)?;
             self.go_on(filling.copied())?;
         }

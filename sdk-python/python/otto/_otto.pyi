@@ -1,10 +1,23 @@
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from os import PathLike
-from typing import Any, Generic, Literal, Self, TypeVar, final, overload
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    Protocol,
+    Self,
+    SupportsIndex,
+    TypeVar,
+    final,
+    overload,
+    type_check_only,
+)
 
 from typing_extensions import Buffer as _Buffer
 
 __all__ = [
+    "Dataset",
+    "DatasetWriter",
     "Event",
     "InputPipe",
     "OttoClient",
@@ -14,6 +27,7 @@ __all__ = [
     "SharedMemory",
     "Subscription",
     "TaskDataRegion",
+    "create_dataset",
     "delete",
     "get",
     "get_dataset",
@@ -21,11 +35,14 @@ __all__ = [
     "get_with_revision",
     "incr",
     "input_pipe",
+    "list_datasets",
     "list_keys",
+    "open_dataset",
     "output_pipe",
     "progress",
     "publish",
     "put_dataset",
+    "remove_dataset",
     "serve",
     "set",
     "stats",
@@ -38,6 +55,14 @@ _Default = TypeVar("_Default")
 _Via = Literal["socket", "files", "mmap"]
 _Scope = Literal["task", "global"]
 _Mode = Literal["json", "text", "bytes"]
+
+@type_check_only
+class _ArrowStream(Protocol):
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object: ...
+
+@type_check_only
+class _ArrowArray(Protocol):
+    def __arrow_c_array__(self, requested_schema: object = None) -> object: ...
 
 def set(
     name: str,
@@ -88,8 +113,20 @@ def input_pipe(
 def output_pipe(
     name: str | None = None, *, mode: _Mode = "json", timeout: float | None = None
 ) -> OutputPipe: ...
-def put_dataset(name: str, data: _Buffer) -> None: ...
+def put_dataset(
+    name: str, data: _Buffer | _ArrowStream | _ArrowArray, *, spill: bool = False
+) -> None: ...
 def get_dataset(name: str) -> memoryview: ...
+def open_dataset(name: str) -> Dataset: ...
+def create_dataset(
+    name: str,
+    dtype: Any,
+    shape: SupportsIndex | Sequence[SupportsIndex],
+    *,
+    spill: bool = False,
+) -> DatasetWriter: ...
+def list_datasets() -> list[str]: ...
+def remove_dataset(name: str) -> None: ...
 def serve(task: str | None = None) -> Server: ...
 
 @final
@@ -190,6 +227,39 @@ class TaskDataRegion:
     def read(self) -> bytes: ...
     def write(self, json: bytes) -> None: ...
     def update(self, values: dict[str, Any]) -> None: ...
+
+# Arrays, tables and frames are those of packages that need not be installed.
+@final
+class Dataset:
+    def numpy(self) -> Any: ...
+    def arrow(self) -> Any: ...
+    def polars(self) -> Any: ...
+    def pandas(self) -> Any: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def generation(self) -> int: ...
+    @property
+    def about(self) -> Any: ...
+    @property
+    def on_disk(self) -> bool: ...
+    @property
+    def dtype(self) -> Any: ...
+    @property
+    def format(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __arrow_c_stream__(self, requested_schema: object = None) -> Any: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+@final
+class DatasetWriter:
+    def __enter__(self) -> Any: ...
+    def __exit__(self, exception_class: object, *_exception: object) -> None: ...
 
 @final
 class SharedMemory:

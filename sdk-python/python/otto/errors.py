@@ -3,6 +3,7 @@
 __all__ = [
     "ConditionFailed",
     "Corrupt",
+    "MissingPackage",
     "NoRun",
     "NotFound",
     "OttoError",
@@ -70,3 +71,7 @@ class StreamClosed(OttoError, BrokenPipeError):
 
 class SystemRefused(OttoError, OSError):
     """The system refused: ``errno`` says why."""
+
+
+class MissingPackage(OttoError, ImportError):
+    """A package this needs is not installed."""

@@ -1,0 +1,104 @@
+"""Tables, to datasets and back, through Arrow. Imported where they are needed, and not before."""
+
+# The package may be missing where types are checked, or come without any.
+# mypy: ignore-errors
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow
+from pyarrow import ipc
+
+from otto.errors import Corrupt, MissingPackage, UsageError
+
+MAGIC = b"ARROW1"
+
+
+class _Parts:
+    """A file that keeps what is written to it as it is handed over: without a copy."""
+
+    closed = False
+
+    def __init__(self) -> None:
+        self.parts: list[Any] = []
+
+    def write(self, part: Any) -> int:
+        self.parts.append(part)
+        return memoryview(part).nbytes
+
+    def flush(self) -> None:
+        """There is nothing to flush."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
+def parts(data: Any) -> list[Any]:
+    """The Arrow file that holds ``data``, as parts that lie where the columns lie."""
+    table = _table(data)
+    sink = _Parts()
+    # All parts of a column share a dictionary in a file.
+    options = ipc.IpcWriteOptions(unify_dictionaries=True)
+    with ipc.new_file(pyarrow.PythonFile(sink, mode="w"), table.schema, options=options) as writer:
+        writer.write_table(table)
+    return sink.parts
+
+
+def _table(data: Any) -> pyarrow.Table:
+    if isinstance(data, pyarrow.RecordBatchReader):
+        return data.read_all()
+    try:
+        return pyarrow.table(data)
+    except pyarrow.ArrowInvalid:
+        # A column by itself.
+        column = pyarrow.chunked_array(data)
+    name = getattr(data, "name", None)
+    return pyarrow.table([column], names=[name if isinstance(name, str) and name else "values"])
+
+
+def arrow(dataset: Any) -> pyarrow.Table | pyarrow.Buffer:
+    """The table in the memory of ``dataset``; where it holds none, that memory."""
+    memory = pyarrow.py_buffer(dataset)
+    if not _is_arrow(dataset, memory):
+        return memory
+    try:
+        return ipc.open_file(memory).read_all()
+    except pyarrow.ArrowInvalid as error:
+        line = str(error).splitlines()[0]
+        raise Corrupt(f"dataset {dataset.name} is no whole Arrow file: {line}") from error
+
+
+def _is_arrow(dataset: Any, memory: pyarrow.Buffer) -> bool:
+    about = dataset.about
+    if about is None:
+        # A file that was published as it is.
+        return memory.size > 2 * len(MAGIC) and memory[: len(MAGIC)].to_pybytes() == MAGIC
+    return "content_type" in about
+
+
+def table(dataset: Any) -> pyarrow.Table:
+    """The table that ``dataset`` must hold."""
+    found = arrow(dataset)
+    if not isinstance(found, pyarrow.Table):
+        raise UsageError(f"dataset {dataset.name} holds no table: use .numpy() or memoryview()")
+    return found
+
+
+def polars(dataset: Any) -> Any:
+    """That table as a frame of polars."""
+    try:
+        import polars
+    except ImportError as error:
+        raise MissingPackage("polars is not installed: pip install polars") from error
+    return polars.from_arrow(table(dataset))
+
+
+def pandas(dataset: Any) -> Any:
+    """That table as a frame of pandas."""
+    try:
+        import pandas  # noqa: F401
+    except ImportError as error:
+        raise MissingPackage("pandas is not installed: pip install pandas") from error
+    # In blocks of one column each they stay where they are.
+    return table(dataset).to_pandas(split_blocks=True)
