@@ -111,10 +111,12 @@ otto_subscribe() { \command otto-subscribe "$@"; }
 # otto_progress CURRENT TOTAL [MESSAGE] [--id NAME]
 otto_progress() { \command otto-progress "$@"; }
 
-# otto_mmap_read TASK [KEY] [--json]
+# otto_mmap_read TASK [KEY] [--json] [--wait [--timeout S]]
+# otto_mmap_read --dataset NAME [--output FILE] | --list [--json] | --stat NAME
 otto_mmap_read() { \command otto-mmap-read "$@"; }
 
 # otto_mmap_write TASK KEY VALUE|-|@FILE [--json]: a value of any size.
+# otto_mmap_write --dataset NAME [FILE|-] [--spill] | --remove TASK | --remove --dataset NAME
 otto_mmap_write() { __otto_store otto-mmap-write "$@"; }
 
 # otto_send RECORD...: each a line into this task's stream, without a process.

@@ -41,4 +41,4 @@ pub const DATASET_ABOUT_BYTES_MAX: usize = 64 << 10;
 /// Memory taken for a dataset at a time, in bytes: a signal that comes meanwhile undoes no more.
 pub const ALLOCATION_STEP_BYTES: u64 = 64 << 20;
 /// Bytes of a dataset copied at a time: a few milliseconds between two questions whether to go on.
-pub const COPY_STEP_BYTES: usize = 16 << 20;
+pub const COPY_STEP_BYTES: usize = 4 << 20;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-/// Everything in `/dev/shm`, `/tmp` and the per-user folders that carries the run's ID.
+/// Everything in `/dev/shm`, `/tmp`, `/var/tmp` and the per-user folders that carries the run's ID.
 #[must_use]
 pub fn traces_of(run: &str) -> Vec<PathBuf> {
     let mark = format!("otto-{run}");
@@ -20,6 +20,11 @@ pub fn traces_of(run: &str) -> Vec<PathBuf> {
             found.push(path);
         } else if path.to_string_lossy().starts_with("/tmp/otto-") {
             found.extend(list(&path).into_iter().filter(|path| path.ends_with(run)));
+        }
+    }
+    for user in list("/var/tmp") {
+        if user.to_string_lossy().starts_with("/var/tmp/otto-") {
+            found.extend(list(&user).into_iter().filter(|path| path.ends_with(run)));
         }
     }
     found

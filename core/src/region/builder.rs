@@ -4,7 +4,7 @@ use super::dataset::DatasetInfo;
 use super::map::Writable;
 use super::placing::put_in_place;
 use super::publish::check_about;
-use super::unpublished::{Spill, Unpublished};
+use super::unpublished::{Needed, Spill, Unpublished};
 use crate::error::{Error, ErrorKind, Result};
 use crate::interrupt;
 use crate::json::Json;
@@ -61,7 +61,8 @@ impl DatasetBuilder {
         let go_on = &mut interrupt::check;
         let unpublished = Unpublished::allocated(run, name, length, spill, go_on)?;
         let file = &unpublished.file;
-        file.write_all_at(header, 0).map_err(|error| unpublished.failed(length, error))?;
+        file.write_all_at(header, 0)
+            .map_err(|error| unpublished.failed(Needed::Exactly(length), error))?;
         let length = NonZeroUsize::new(length as usize).filter(|_| size > 0);
         let map =
             length.map(|length| Writable::new(file, length)).transpose().map_err(|error| {

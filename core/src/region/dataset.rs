@@ -8,14 +8,16 @@ use super::builder::NOWHERE;
 use super::current::Current;
 use super::map::ReadOnly;
 use super::place;
+use super::pouring::{Stopped, pour};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Json;
 use crate::key::TaskName;
 use crate::lock::{self, Holder};
 use crate::run::RunId;
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io;
 use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -166,17 +168,26 @@ impl Dataset {
         read.map_err(|error| Error::io("read", &self.path, error))
     }
 
-    /// Writes all of it to `out`, through the kernel alone where that is possible.
+    /// Writes all of it to `out`, at its position, moved inside the kernel where that is possible.
+    /// `progress` is told how many bytes have been copied, at least every 50 ms; an error from it
+    /// ends the copy.
     ///
     /// # Errors
-    /// Those of `out`.
-    pub fn copy_to(&mut self, out: &mut impl Write) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(self.info.offset))?;
-        let copied = io::copy(&mut (&self.file).take(self.info.size), out)?;
-        if copied < self.info.size {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(())
+    /// Those of `out` and of `progress`; [`ErrorKind::Corrupt`] when the file has been cut short.
+    pub fn copy_to(
+        &self,
+        out: impl AsFd,
+        progress: &mut dyn FnMut(u64) -> Result<()>,
+    ) -> Result<()> {
+        let (start, size) = (self.info.offset, self.info.size);
+        pour(&self.file, start, size, out.as_fd(), progress).map_err(|stopped| match stopped {
+            Stopped::Asked(error) => error,
+            Stopped::Failed(error) => Error::io("copy", &self.path, error),
+            Stopped::Short => Error::new(
+                ErrorKind::Corrupt,
+                format!("{} has been cut short: publish the dataset anew", self.path.display()),
+            ),
+        })
     }
 }
 

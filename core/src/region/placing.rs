@@ -6,7 +6,7 @@ use super::current::Current;
 use super::dataset::DatasetInfo;
 use super::label::{self, Label, modified_at};
 use super::place;
-use super::unpublished::Unpublished;
+use super::unpublished::{LABEL_BYTES, Needed, Unpublished};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Json;
 use crate::key::TaskName;
@@ -92,9 +92,10 @@ impl Placing<'_> {
         let found = place::status(&self.unpublished.file, folder)?;
         let path = label::path_of(folder, self.run, self.name, &found);
         Label::write(path, info, modified_at(&found)).map_err(|error| match error.io_source() {
-            Some(source) if error.kind() == ErrorKind::Full => {
-                self.unpublished.failed(4096, source.kind().into())
-            }
+            Some(source) if error.kind() == ErrorKind::Full => self.unpublished.failed(
+                Needed::Exactly(info.offset + info.size + LABEL_BYTES),
+                source.kind().into(),
+            ),
             _ => error,
         })
     }

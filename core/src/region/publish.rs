@@ -1,20 +1,16 @@
 //! Publishing a dataset from bytes, or from something that is read to its end.
 
 use super::dataset::{Dataset, DatasetInfo};
-use super::placing::put_in_place;
-use super::unpublished::{Spill, Unpublished};
+use super::filling::{BUFFER_BYTES, Filling, Progress, unreadable};
+use super::unpublished::Spill;
 use crate::error::{Error, ErrorKind, Result};
-use crate::interrupt;
 use crate::json::Json;
 use crate::key::TaskName;
 use crate::limits::{COPY_STEP_BYTES, DATASET_ABOUT_BYTES_MAX};
 use crate::run::RunId;
-use std::io::{self, Read, Seek};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
-
-/// Read at a time where bytes come from anywhere.
-const BUFFER_BYTES: usize = 256 << 10;
+use rustix::fs::{FileType, fstat, tell};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 
 /// A dataset about to be published, and how.
 ///
@@ -38,7 +34,7 @@ pub struct Publisher<'a> {
     about: Json,
     header: &'a [u8],
     spill: Spill,
-    progress: Option<&'a mut dyn FnMut(u64) -> Result<()>>,
+    progress: Option<Progress<'a>>,
 }
 
 impl<'a> Publisher<'a> {
@@ -91,111 +87,66 @@ impl<'a> Publisher<'a> {
     ///
     /// # Errors
     /// As [`Dataset::publish`].
-    pub fn parts(mut self, parts: &[&[u8]]) -> Result<DatasetInfo> {
+    pub fn parts(self, parts: &[&[u8]]) -> Result<DatasetInfo> {
         let size = parts.iter().map(|part| part.len() as u64).sum();
-        let mut filling = self.begin(Some(size))?;
+        let (about, mut filling) = self.begin(Some(size))?;
         for chunk in parts.iter().flat_map(|part| part.chunks(COPY_STEP_BYTES)) {
             filling.write(chunk)?;
-            self.go_on(filling.copied())?;
+            filling.go_on()?;
         }
-        filling.publish(&self.about)
+        filling.publish(&about)
+    }
+
+    /// Publishes what the descriptor `source` gives from its position on, moved inside the kernel
+    /// where that is possible: all of a pipe, of a plain file what it holds now, also while it
+    /// grows.
+    ///
+    /// # Errors
+    /// As [`Dataset::publish`]; [`ErrorKind::Usage`] for a folder.
+    pub fn file(self, source: impl AsFd) -> Result<DatasetInfo> {
+        let source = source.as_fd();
+        let found = fstat(source).map_err(|error| unreadable(error.into()))?;
+        if FileType::from_raw_mode(found.st_mode) == FileType::Directory {
+            return Err(Error::usage("a folder can't be published: give a file"));
+        }
+        let size = Publisher::size_of(source);
+        let (about, mut filling) = self.begin(size)?;
+        filling.copy(source, size.unwrap_or(u64::MAX))?;
+        filling.publish(&about)
+    }
+
+    /// How many bytes [`file`](Self::file) will find in `source`, if that can be known.
+    #[must_use]
+    pub fn size_of(source: impl AsFd) -> Option<u64> {
+        let found = fstat(&source).ok()?;
+        let plain = FileType::from_raw_mode(found.st_mode) == FileType::RegularFile;
+        // Plain files that seem empty are those of /proc, among others.
+        let size = u64::try_from(found.st_size).ok().filter(|size| *size > 0 && plain)?;
+        Some(size.saturating_sub(tell(&source).unwrap_or(0)))
     }
 
     /// Publishes what `source` gives until its end; `size` is how much that will be, if known.
     ///
     /// # Errors
     /// As [`Dataset::publish`].
-    pub fn read(mut self, source: &mut impl Read, size: Option<u64>) -> Result<DatasetInfo> {
-        let mut filling = self.begin(size)?;
+    pub fn read(self, source: &mut impl Read, size: Option<u64>) -> Result<DatasetInfo> {
+        let (about, mut filling) = self.begin(size)?;
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             match source.read(&mut buffer) {
-                Ok(0) => return filling.publish(&self.about),
+                Ok(0) => return filling.publish(&about),
                 Ok(count) => filling.write(&buffer[..count])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => {
-                    return Err(Error::io("read", Path::new("what is to be published"), error));
-                }
+                Err(error) => return Err(unreadable(error)),
             }
-            self.go_on(filling.copied())?;
+            filling.go_on()?;
         }
     }
 
-    fn begin(&mut self, size: Option<u64>) -> Result<Filling<'a>> {
+    fn begin(self, size: Option<u64>) -> Result<(Json, Filling<'a>)> {
         check_about(self.name, &self.about)?;
-        let header = self.header.len() as u64;
-        let needed = size.unwrap_or(0).saturating_add(header);
-        let Publisher { run, name, spill, .. } = *self;
-        let file = Unpublished::allocated(run, name, needed, spill, &mut || self.go_on(0));
-        let mut filling = Filling { run, name, spill, file: file?, header, filled: 0, needed };
-        filling.write(self.header)?;
-        Ok(filling)
-    }
-
-    fn go_on(&mut self, copied: u64) -> Result<()> {
-        interrupt::check()?;
-        self.progress.as_mut().map_or(Ok(()), |progress| progress(copied))
-    }
-}
-
-/// A data file that is being filled.
-struct Filling<'a> {
-    run: RunId,
-    name: &'a TaskName,
-    spill: Spill,
-    file: Unpublished,
-    /// Bytes before the payload.
-    header: u64,
-    /// Bytes written so far, the header's among them.
-    filled: u64,
-    /// Bytes there will be, as far as is known.
-    needed: u64,
-}
-
-impl Filling<'_> {
-    fn copied(&self) -> u64 {
-        self.filled - self.header
-    }
-
-    fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
-        while !bytes.is_empty() {
-            match self.file.file.write_at(bytes, self.filled) {
-                Ok(count) => {
-                    self.filled += count as u64;
-                    bytes = &bytes[count..];
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => self.make_room(bytes.len() as u64, error)?,
-            }
-        }
-        Ok(())
-    }
-
-    /// After a write of `more` bytes has failed: moves to disk if memory is full and that helps.
-    fn make_room(&mut self, more: u64, error: io::Error) -> Result<()> {
-        let needed = self.needed.max(self.filled + more);
-        let full = self.file.failed(needed, error);
-        let in_memory = self.file.on_disk.is_none();
-        if full.kind() != ErrorKind::Full || self.spill == Spill::Never || !in_memory {
-            return Err(full);
-        }
-        let mut disk = Unpublished::on_disk(self.run, self.name)?;
-        disk.allocate(self.filled, &mut interrupt::check)?;
-        let mut memory = &self.file.file;
-        memory
-            .rewind()
-            .and_then(|()| io::copy(&mut memory.take(self.filled), &mut disk.file))
-            .map_err(|error| disk.failed(needed, error))?;
-        self.file = disk;
-        Ok(())
-    }
-
-    fn publish(mut self, about: &Json) -> Result<DatasetInfo> {
-        // A source that gave less than it had promised.
-        let cut = self.file.file.set_len(self.filled);
-        cut.map_err(|error| self.file.failed(self.filled, error))?;
-        let size = self.copied();
-        put_in_place(self.run, self.name, &mut self.file, self.header, size, about)
+        let Publisher { run, name, about, header, spill, progress } = self;
+        Ok((about, Filling::begin(run, name, header, size, spill, progress)?))
     }
 }
 

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// What to do when memory has no room for a dataset.
@@ -22,6 +22,16 @@ pub enum Spill {
     Never,
     /// Put it on disk, in `/var/tmp`, under the same name.
     WhenFull,
+}
+
+/// Room to be left for a label: that of most, in whole pages.
+pub(super) const LABEL_BYTES: u64 = 4096;
+
+/// The size of a data file, as far as it is known.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Needed {
+    Exactly(u64),
+    AtLeast(u64),
 }
 
 /// Asked while memory is taken, at least every 50 ms; an error ends that.
@@ -93,9 +103,9 @@ impl Unpublished {
 
     /// Takes the space for `size` bytes and makes the file that long.
     pub(super) fn allocate(&self, size: u64, go_on: GoOn<'_>) -> Result<()> {
-        // Asked first, so that nothing is filled up in vain.
-        if self.free().is_some_and(|free| free < size) {
-            return Err(self.full(size));
+        // Asked first, so that nothing is filled up in vain; the label will need some, too.
+        if self.free().is_some_and(|free| free < size.saturating_add(LABEL_BYTES)) {
+            return Err(self.full(Needed::Exactly(size)));
         }
         let (mut done, mut step) = (0, ALLOCATION_STEP_BYTES);
         while done < size {
@@ -109,25 +119,29 @@ impl Unpublished {
                     let zeros = vec![0; length.min(1 << 20) as usize];
                     self.file
                         .write_all_at(&zeros, done)
-                        .map_err(|error| self.failed(size, error))?;
+                        .map_err(|error| self.failed(Needed::Exactly(size), error))?;
                     done += zeros.len() as u64;
                 }
-                Err(error) => return Err(self.failed(size, error.into())),
+                Err(error) => return Err(self.failed(Needed::Exactly(size), error.into())),
             }
         }
         Ok(())
     }
 
-    /// What to say of an error while the file is filled, with `size` bytes in it or to come.
-    pub(super) fn failed(&self, size: u64, error: io::Error) -> Error {
+    /// What to say of an error while the file is filled.
+    pub(super) fn failed(&self, needed: Needed, error: io::Error) -> Error {
         match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.full(size),
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.full(needed),
             _ => Error::io("publish", &self.path, error),
         }
     }
 
-    fn full(&self, size: u64) -> Error {
-        let free = self.free().map_or("less".to_owned(), |free| format!("{free} bytes"));
+    fn full(&self, needed: Needed) -> Error {
+        let needed = match needed {
+            Needed::Exactly(size) => format!("{size} bytes"),
+            Needed::AtLeast(size) => format!("at least {size} bytes"),
+        };
+        let free = self.free().map_or("too few".to_owned(), |free| free.to_string());
         let (what, cure) = match self.folder() {
             Some(disk) => (format!("the disk of {}", disk.display()), "make room there"),
             None => (
@@ -138,14 +152,16 @@ impl Unpublished {
         let name = self.path.display();
         Error::new(
             ErrorKind::Full,
-            format!("no room for {name}: it needs {size} bytes and {what} has {free} free; {cure}"),
+            format!("no room for {name}: it needs {needed}, {what} has {free} bytes free; {cure}"),
         )
     }
 
-    /// Bytes free where the file lies; `None` where there is no limit.
+    /// Bytes free where the file lies, its own among them; `None` where there is no limit.
     fn free(&self) -> Option<u64> {
         let found = statvfs(self.folder().unwrap_or(Path::new(SHARED_MEMORY))).ok()?;
-        (found.f_blocks > 0).then(|| found.f_bavail.saturating_mul(found.f_frsize))
+        let own = self.file.metadata().map_or(0, |found| found.blocks() * 512);
+        let free = found.f_bavail.saturating_mul(found.f_frsize).saturating_add(own);
+        (found.f_blocks > 0).then_some(free)
     }
 
     fn folder(&self) -> Option<&Path> {

@@ -9,7 +9,7 @@ mod remains;
 
 pub use environment::{Environment, variable};
 pub use installation::Installation;
-pub use ownership::{Descendants, Run};
+pub use ownership::{Descendants, Owner, Run, owner_of};
 pub(crate) use processes::was_running;
 pub use processes::{Process, processes_of};
 pub use remains::clean_dead_runs;

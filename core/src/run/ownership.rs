@@ -18,6 +18,42 @@ pub enum Descendants {
     Left,
 }
 
+/// What is known about the process a run belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Owner {
+    /// It holds the run's lock.
+    Alive,
+    /// The run's lock is there, and free: the next start cleans up.
+    Dead,
+    /// There is no lock of ours to tell by, as where somebody set `OTTO_RUN_ID` by hand: such a run
+    /// is never cleaned up.
+    Unknown,
+}
+
+/// Looks whether the owner of `run` lives.
+///
+/// ```
+/// use otto_core::run::{Descendants, Owner, Run, RunId, owner_of};
+/// let run = Run::create(Descendants::Left).unwrap();
+/// assert_eq!(owner_of(run.id()), Owner::Alive);
+/// assert_eq!(owner_of(RunId(u64::MAX)), Owner::Unknown);
+/// ```
+#[must_use]
+pub fn owner_of(run: RunId) -> Owner {
+    let path = run.lock_path();
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
+    let Ok(lock) = options.open(&path) else { return Owner::Unknown };
+    if remains::check_owner(&lock, &path).is_err() {
+        return Owner::Unknown;
+    }
+    match lock.try_lock_shared() {
+        Ok(()) => Owner::Dead,
+        Err(TryLockError::WouldBlock) => Owner::Alive,
+        Err(TryLockError::Error(_)) => Owner::Unknown,
+    }
+}
+
 /// A run owned by this process. Dropping it removes every trace: folder, documents, datasets, link.
 ///
 /// ```

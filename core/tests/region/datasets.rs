@@ -2,19 +2,17 @@
 
 use crate::roles::{Random, assigned, start};
 use crate::{own_run, task};
-use otto_core::region::Dataset;
+use otto_core::region::{Dataset, Publisher};
 use otto_core::run::RunId;
-use otto_core::{ErrorKind, Json};
+use otto_core::{Error, ErrorKind, Json};
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::MetadataExt;
+use std::thread;
 
-fn bytes_of(dataset: &mut Dataset) -> Vec<u8> {
-    let mut out = Vec::new();
-    dataset.copy_to(&mut out).unwrap();
-    let mut at = vec![0; out.len()];
-    dataset.read_at(0, &mut at).unwrap();
-    assert_eq!(out, at);
+fn bytes_of(dataset: &Dataset) -> Vec<u8> {
+    let mut out = vec![0; dataset.info().size as usize];
+    dataset.read_at(0, &mut out).unwrap();
     out
 }
 
@@ -27,9 +25,9 @@ fn what_is_published_comes_back() {
         let bytes: Vec<u8> = (0..size).map(|n: u32| (n * 7 % 251) as u8).collect();
         let info = Dataset::publish(run, &name, &mut &bytes[..], None, &about).unwrap();
         assert_eq!(info.size, u64::from(size));
-        let mut dataset = Dataset::open(run, &name).unwrap();
+        let dataset = Dataset::open(run, &name).unwrap();
         assert_eq!((dataset.info(), Dataset::stat(run, &name).unwrap()), (&info, info.clone()));
-        assert_eq!(bytes_of(&mut dataset), bytes);
+        assert_eq!(bytes_of(&dataset), bytes);
         assert_eq!(dataset.info().about, about);
         let error = dataset.read_at(u64::from(size), &mut [0]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Usage);
@@ -44,16 +42,73 @@ fn what_is_published_comes_back() {
 #[test]
 fn files_go_in_and_out_through_the_kernel() {
     let own = own_run();
+    let (run, name) = (own.run.id(), task("d"));
     let mut source = tempfile::tempfile().unwrap();
-    source.write_all(&vec![5; 300_000]).unwrap();
-    io::Seek::rewind(&mut source).unwrap();
-    let size = Some(source.metadata().unwrap().len());
-    let name = task("d");
-    Dataset::publish(own.run.id(), &name, &mut source, size, &Json::null()).unwrap();
+    source.write_all(&vec![5; 10_000_000]).unwrap();
+    source.seek(SeekFrom::Start(1)).unwrap();
+    let mut told = 0;
+    let progress = &mut |done| {
+        assert!(told <= done);
+        told = done;
+        Ok(())
+    };
+    let info = Publisher::new(run, &name).progress(progress).file(&source).unwrap();
+    assert_eq!((info.size, told), (9_999_999, 9_999_999));
     let path = tempfile::NamedTempFile::new().unwrap();
     let mut out = File::create(path.path()).unwrap();
-    Dataset::open(own.run.id(), &name).unwrap().copy_to(&mut out).unwrap();
-    assert_eq!(fs::read(path.path()).unwrap(), vec![5; 300_000]);
+    out.write_all(b"before it").unwrap();
+    let dataset = Dataset::open(run, &name).unwrap();
+    dataset.copy_to(&out, &mut |_| Ok(())).unwrap();
+    let copied = fs::read(path.path()).unwrap();
+    assert_eq!((&copied[..9], copied.len()), (&b"before it"[..], 10_000_008));
+    assert!(copied[9..].iter().all(|byte| *byte == 5));
+    // A log that is appended to, where the kernel copies nothing by itself.
+    let log = File::options().append(true).open(path.path()).unwrap();
+    dataset.copy_to(&log, &mut |_| Ok(())).unwrap();
+    assert_eq!(fs::metadata(path.path()).unwrap().len(), 20_000_007);
+    let stop = || Error::new(ErrorKind::Interrupted, "enough");
+    let error = dataset.copy_to(&log, &mut |_| Err(stop())).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+}
+
+#[test]
+fn anything_that_can_be_read_can_be_published() {
+    let own = own_run();
+    let (run, name) = (own.run.id(), task("d"));
+    // A file that says it is empty and is not.
+    let file = File::open("/proc/self/status").unwrap();
+    assert!(Publisher::new(run, &name).file(&file).unwrap().size > 100);
+    let (read, write) = io::pipe().unwrap();
+    let writer = thread::spawn(move || {
+        let mut write = write;
+        for n in 0..1000_u32 {
+            write.write_all(&[n as u8; 777]).unwrap();
+        }
+    });
+    assert_eq!(Publisher::new(run, &name).file(&read).unwrap().size, 777_000);
+    writer.join().unwrap();
+    let expected: Vec<u8> = (0..1000_u32).flat_map(|n| [n as u8; 777]).collect();
+    assert!(bytes_of(&Dataset::open(run, &name).unwrap()) == expected);
+    // A plain file gives what it holds now, also while it grows.
+    let growing = tempfile::NamedTempFile::new().unwrap();
+    fs::write(growing.path(), vec![1; 5_000_000]).unwrap();
+    let file = growing.reopen().unwrap();
+    let mut appended = File::options().append(true).open(growing.path()).unwrap();
+    let mut grow = |_| {
+        appended.write_all(&vec![2; 5_000_000]).unwrap();
+        Ok(())
+    };
+    assert_eq!(Publisher::new(run, &name).progress(&mut grow).file(&file).unwrap().size, 5_000_000);
+    // One that is cut short meanwhile gives what is left.
+    let file = growing.reopen().unwrap();
+    let mut cut = |_| {
+        file.set_len(1000).unwrap();
+        Ok(())
+    };
+    assert_eq!(Publisher::new(run, &name).progress(&mut cut).file(&file).unwrap().size, 1000);
+    let folder = File::open("/").unwrap();
+    let error = Publisher::new(run, &name).file(&folder).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Usage);
 }
 
 #[test]
@@ -65,13 +120,13 @@ fn a_replaced_or_removed_dataset_stays_for_its_holders() {
             .unwrap()
     };
     publish(b"first");
-    let mut first = Dataset::open(run, &name).unwrap();
+    let first = Dataset::open(run, &name).unwrap();
     publish(b"second, and longer");
-    let mut second = Dataset::open(run, &name).unwrap();
+    let second = Dataset::open(run, &name).unwrap();
     assert_eq!(Dataset::list(run).unwrap(), std::slice::from_ref(&name));
     Dataset::remove(run, &name).unwrap();
-    assert_eq!(bytes_of(&mut first), b"first");
-    assert_eq!(bytes_of(&mut second), b"second, and longer");
+    assert_eq!(bytes_of(&first), b"first");
+    assert_eq!(bytes_of(&second), b"second, and longer");
     assert_eq!(Dataset::open(run, &name).unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(Dataset::remove(run, &name).unwrap_err().kind(), ErrorKind::NotFound);
     assert!(Dataset::list(run).unwrap().is_empty());
@@ -91,7 +146,7 @@ fn a_source_that_fails_publishes_nothing() {
     Dataset::publish(run, &name, &mut &b"old"[..], None, &Json::null()).unwrap();
     let error = Dataset::publish(run, &name, &mut Failing(0), None, &Json::null()).unwrap_err();
     assert!(error.to_string().contains("the source broke"), "{error}");
-    assert_eq!(bytes_of(&mut Dataset::open(run, &name).unwrap()), b"old");
+    assert_eq!(bytes_of(&Dataset::open(run, &name).unwrap()), b"old");
     let leftovers = fs::read_dir("/dev/shm").unwrap().filter(|entry| {
         let name = entry.as_ref().unwrap().file_name().into_string().unwrap();
         name.starts_with(&format!(".otto-{run}.ds-"))
@@ -121,8 +176,8 @@ fn killed_publishers_leave_a_whole_dataset() {
         let folder = std::env::temp_dir();
         let mut publishers = [(); 2].map(|()| start("datasets::role_publisher", &folder, run.0));
         while Dataset::stat(run, &name).unwrap().generation < before + 10 + random.below(20) {
-            let mut dataset = Dataset::open(run, &name).unwrap();
-            let bytes = bytes_of(&mut dataset);
+            let dataset = Dataset::open(run, &name).unwrap();
+            let bytes = bytes_of(&dataset);
             assert_eq!(bytes.len(), 100_000);
             assert!(bytes.iter().all(|byte| *byte == bytes[0]), "half a dataset");
         }

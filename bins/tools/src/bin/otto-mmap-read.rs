@@ -1,13 +1,15 @@
 //! Reads documents and datasets.
 
 use anyhow::Context;
-use otto_core::region::{Dataset, Document, DocumentStore};
-use otto_core::run::{Environment, RunId};
+use otto_core::region::{Dataset, Document, DocumentStore, RegionEntry, RegionKind, regions};
+use otto_core::run::{Environment, Owner, RunId};
 use otto_core::{Error, ErrorKind, Json, Key, TaskName, Values};
-use otto_tools::cli::{self, Arguments, Given};
-use otto_tools::{Done, print};
-use std::fs::File;
-use std::os::fd::AsFd;
+use otto_tools::cli::{self, Arguments, Given, deadline};
+use otto_tools::{CopyBar, Done, print};
+use std::fs::{File, OpenOptions};
+use std::io::IsTerminal;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,33 +18,39 @@ fn main() -> ExitCode {
 }
 
 fn read(arguments: &Arguments) -> Done {
+    if arguments.flag("list") {
+        print(list(arguments.flag("json"))?.as_bytes())?;
+        return Ok(0);
+    }
     let run = Environment::from_process().run()?;
     if let Some(name) = arguments.given("dataset") {
         fetch(run, &TaskName::parse(name)?, arguments.given("output"))?;
     } else if let Some(name) = arguments.given("stat") {
         print(stat(run, &TaskName::parse(name)?)?.as_bytes())?;
-    } else if arguments.flag("list") {
-        print(list(run)?.as_bytes())?;
     } else if let Some(task) = arguments.given("TASK") {
         let task = TaskName::parse(task)?;
         let value = match arguments.given("KEY") {
             None => Json::parse_owned(whole(run, &task)?)?,
-            Some(key) => {
-                let key = Key::of_task(&task, key)?;
-                // Told apart: a region that is not there, and one without this key.
-                Document::open(run, &task)?;
-                DocumentStore::open(run).get(&key)?.ok_or_else(|| {
-                    Error::new(
-                        ErrorKind::NotFound,
-                        format!("no such key in {task}'s document: {}", key.name()),
-                    )
-                })?
-            }
+            Some(key) => value(run, &task, key, arguments)?,
         };
         let text = value.decode_string().filter(|_| !arguments.flag("json"));
         print(format!("{}\n", text.as_deref().unwrap_or(value.as_str())).as_bytes())?;
     }
     Ok(0)
+}
+
+/// One value of a document, now or when it comes.
+fn value(run: RunId, task: &TaskName, key: &str, arguments: &Arguments) -> otto_core::Result<Json> {
+    let key = Key::of_task(task, key)?;
+    let mut store = DocumentStore::open(run);
+    if arguments.flag("wait") {
+        return store.wait(&key, deadline(arguments)?, &mut || Ok(()));
+    }
+    // Told apart: a region that is not there, and one without this key.
+    Document::open(run, task)?;
+    store.get(&key)?.ok_or_else(|| {
+        Error::new(ErrorKind::NotFound, format!("no such key in {task}'s document: {}", key.name()))
+    })
 }
 
 /// A document's text; one that nobody has written to is the empty object.
@@ -53,56 +61,117 @@ fn whole(run: RunId, task: &TaskName) -> otto_core::Result<Vec<u8>> {
 
 /// Copies a dataset to a file or to standard output.
 fn fetch(run: RunId, name: &TaskName, output: Option<&str>) -> anyhow::Result<()> {
-    let mut dataset = Dataset::open(run, name)?;
+    let dataset = Dataset::open(run, name)?;
     match output {
         Some(path) => {
-            let path = Path::new(path);
-            let failed = |error| Error::io("write", path, error);
-            let mut file = File::create(path).map_err(failed)?;
-            dataset.copy_to(&mut file).map_err(failed)?;
+            let file = create(Path::new(path), &dataset)?;
+            copy(&dataset, name, file.as_fd(), true).with_context(|| path.to_owned())
         }
         None => {
-            // Not through standard output's buffer: the kernel copies by itself between files.
-            let mut out = File::from(std::io::stdout().as_fd().try_clone_to_owned()?);
-            dataset.copy_to(&mut out).context("can't write to standard output")?;
+            let out = std::io::stdout();
+            let bar = !out.is_terminal();
+            match copy(&dataset, name, out.as_fd(), bar) {
+                // A reader that has seen enough.
+                Err(error) if is_closed_pipe(&error) => Ok(()),
+                copied => copied.context("can't write to standard output"),
+            }
         }
     }
-    Ok(())
 }
 
-/// A line for each region of the run: kind, bytes, name.
-fn list(run: RunId) -> otto_core::Result<String> {
+/// Makes or empties the file `path`; not where that is the dataset itself.
+fn create(path: &Path, dataset: &Dataset) -> otto_core::Result<File> {
+    let failed = |error| Error::io("write", path, error);
+    let mut options = OpenOptions::new();
+    let file = options.write(true).create(true).truncate(false).open(path).map_err(failed)?;
+    let found = file.metadata().map_err(failed)?;
+    let own = std::fs::metadata(dataset.path());
+    if own.is_ok_and(|own| (own.dev(), own.ino()) == (found.dev(), found.ino())) {
+        let message = format!("{} is the dataset itself: give another file", path.display());
+        return Err(Error::new(ErrorKind::Usage, message));
+    }
+    if found.is_file() {
+        file.set_len(0).map_err(failed)?;
+    }
+    Ok(file)
+}
+
+fn copy(
+    dataset: &Dataset,
+    name: &TaskName,
+    out: BorrowedFd<'_>,
+    bar: bool,
+) -> otto_core::Result<()> {
+    let mut bar = bar.then(|| CopyBar::new(name.as_str(), Some(dataset.info().size)));
+    dataset.copy_to(out, &mut |done| {
+        if let Some(bar) = &mut bar {
+            bar.tick(done);
+        }
+        Ok(())
+    })
+}
+
+fn is_closed_pipe(error: &Error) -> bool {
+    error.io_source().is_some_and(|source| source.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// A line for each region of this user: run, name, kind, bytes, owner; or one JSON array.
+fn list(json: bool) -> otto_core::Result<String> {
     let mut out = String::new();
-    for task in Document::list(run)? {
-        // Gone since it was listed: not there to be told of.
-        if let Ok(json) = whole(run, &task) {
-            out.push_str(&format!("document\t{}\t{task}\n", json.len()));
+    for region in regions()? {
+        let kind = match region.kind {
+            RegionKind::Document => "document",
+            RegionKind::Dataset => "dataset",
+        };
+        let owner = match region.owner {
+            Owner::Alive => "alive",
+            Owner::Dead => "dead",
+            Owner::Unknown => "unknown",
+        };
+        let RegionEntry { run, name, size, on_disk, .. } = region;
+        if json {
+            out.push_str(if out.is_empty() { "[" } else { "," });
+            out.push_str(&format!(
+                "{{\"run\":{run},\"name\":\"{name}\",\"kind\":\"{kind}\",\"bytes\":{size},\
+                 \"on_disk\":{on_disk},\"owner\":\"{owner}\"}}"
+            ));
+        } else {
+            out.push_str(&format!("{run}\t{name}\t{kind}\t{size}\t{owner}\n"));
         }
     }
-    for name in Dataset::list(run)? {
-        if let Ok(info) = Dataset::stat(run, &name) {
-            out.push_str(&format!("dataset\t{}\t{name}\n", info.size));
-        }
-    }
-    Ok(out)
+    Ok(match (json, out.is_empty()) {
+        (true, true) => "[]\n".to_owned(),
+        (true, false) => out + "]\n",
+        _ => out,
+    })
 }
 
 /// One JSON object about a dataset, or else about a document.
 fn stat(run: RunId, name: &TaskName) -> otto_core::Result<String> {
     match Dataset::stat(run, name) {
-        Ok(info) => Ok(format!(
-            "{{\"kind\":\"dataset\",\"name\":\"{name}\",\"bytes\":{},\"generation\":{},\"about\":{}}}\n",
-            info.size, info.generation, info.about
-        )),
+        Ok(info) => {
+            let path = Json::string(&run.dataset_path(name).to_string_lossy());
+            Ok(format!(
+                "{{\"kind\":\"dataset\",\"name\":\"{name}\",\"bytes\":{},\"generation\":{},\
+                 \"about\":{},\"offset\":{},\"on_disk\":{},\"path\":{path}}}\n",
+                info.size, info.generation, info.about, info.offset, info.on_disk
+            ))
+        }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let json = whole(run, name).map_err(|error| match error.kind() {
+            let stat = Document::open(run, name).and_then(|mut document| document.stat());
+            let stat = stat.map_err(|error| match error.kind() {
                 ErrorKind::NotFound => Error::new(
                     ErrorKind::NotFound,
                     format!("no dataset and no document named {name}"),
                 ),
                 _ => error,
             })?;
-            Ok(format!("{{\"kind\":\"document\",\"name\":\"{name}\",\"bytes\":{}}}\n", json.len()))
+            let writer = stat.writer.map_or("null".to_owned(), |writer| writer.to_string());
+            Ok(format!(
+                "{{\"kind\":\"document\",\"name\":\"{name}\",\"bytes\":{},\"size\":{},\
+                 \"generation\":{},\"writer\":{writer},\"writer_alive\":{}}}\n",
+                stat.size, stat.capacity, stat.generation, stat.writer_alive
+            ))
         }
         Err(error) => Err(error),
     }

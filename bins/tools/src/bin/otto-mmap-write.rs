@@ -1,11 +1,13 @@
 //! Writes documents and publishes datasets.
 
-use otto_core::region::{Dataset, DocumentStore};
+use anyhow::Context;
+use otto_core::region::{Dataset, Document, DocumentStore, Publisher, Spill};
 use otto_core::run::{Environment, RunId};
-use otto_core::{Condition, Error, ErrorKind, Json, Key, TaskName, Values};
+use otto_core::{Condition, Error, ErrorKind, Key, TaskName, Values};
 use otto_tools::cli::{self, Arguments, Given};
-use otto_tools::{Done, read_value, spelled_after_dashes};
+use otto_tools::{CopyBar, Done, read_value, spelled_after_dashes};
 use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -15,12 +17,29 @@ fn main() -> ExitCode {
 
 fn write(arguments: &Arguments) -> Done {
     let run = Environment::from_process().run()?;
-    if let Some(name) = arguments.given("dataset") {
-        publish(run, &TaskName::parse(name)?, arguments.given("TASK").unwrap_or("-"))?;
-        return Ok(0);
+    let dataset = arguments.given("dataset").map(TaskName::parse).transpose()?;
+    match (dataset, arguments.given("TASK")) {
+        (Some(_), Some(file)) if arguments.flag("remove") => {
+            let message = format!("--remove --dataset takes no file: {file}");
+            return Err(Error::new(ErrorKind::Usage, message).into());
+        }
+        (Some(name), _) if arguments.flag("remove") => Dataset::remove(run, &name)?,
+        (Some(name), source) => {
+            let spill = if arguments.flag("spill") { Spill::WhenFull } else { Spill::Never };
+            publish(run, &name, source.unwrap_or("-"), spill)?;
+        }
+        (None, Some(task)) if arguments.flag("remove") => {
+            Document::remove(run, &TaskName::parse(task)?)?;
+        }
+        (None, task) => set(run, task, arguments)?,
     }
+    Ok(0)
+}
+
+/// Sets one key of a document.
+fn set(run: RunId, task: Option<&str>, arguments: &Arguments) -> anyhow::Result<()> {
     let (Some(task), Some(key), Some(value)) =
-        (arguments.given("TASK"), arguments.given("KEY"), arguments.given("VALUE"))
+        (task, arguments.given("KEY"), arguments.given("VALUE"))
     else {
         let message = "give TASK KEY VALUE, or --dataset NAME (see otto-mmap-write --help)";
         return Err(Error::new(ErrorKind::Usage, message).into());
@@ -29,24 +48,31 @@ fn write(arguments: &Arguments) -> Done {
     let literal = spelled_after_dashes(std::env::args_os());
     let value = read_value(value, arguments.flag("json"), literal)?;
     DocumentStore::open(run).set(&key, &value, Condition::Always)?;
-    Ok(0)
+    Ok(())
 }
 
 /// Publishes a file's bytes, or those of standard input.
-fn publish(run: RunId, name: &TaskName, source: &str) -> otto_core::Result<()> {
+fn publish(run: RunId, name: &TaskName, source: &str, spill: Spill) -> anyhow::Result<()> {
     if source == "-" {
-        Dataset::publish(run, name, &mut std::io::stdin().lock(), None, &Json::null())?;
-        return Ok(());
+        let input = std::io::stdin();
+        return publish_from(run, name, input.as_fd(), spill).context("standard input");
     }
     let path = Path::new(source);
-    let mut file = File::open(path).map_err(|error| Error::io("open", path, error))?;
-    let found = file.metadata().map_err(|error| Error::io("look at", path, error))?;
-    if found.is_dir() {
-        let message = format!("{source} is a folder: give a file");
-        return Err(Error::new(ErrorKind::Usage, message));
-    }
-    // Of anything but a plain file the size says nothing.
-    let size = found.is_file().then_some(found.len());
-    Dataset::publish(run, name, &mut file, size, &Json::null())?;
+    let file = File::open(path).map_err(|error| Error::io("open", path, error))?;
+    publish_from(run, name, file.as_fd(), spill).with_context(|| source.to_owned())
+}
+
+fn publish_from(
+    run: RunId,
+    name: &TaskName,
+    source: BorrowedFd<'_>,
+    spill: Spill,
+) -> otto_core::Result<()> {
+    let mut bar = CopyBar::new(name.as_str(), Publisher::size_of(source));
+    let progress = &mut |done| {
+        bar.tick(done);
+        Ok(())
+    };
+    Publisher::new(run, name).spill(spill).progress(progress).file(source)?;
     Ok(())
 }

@@ -8,15 +8,26 @@ pub static MMAP_READ: Program = Program {
     about: "Read documents and datasets in shared memory",
     examples: "  otto-mmap-read build version           one value of task build's document
   otto-mmap-read build                   the whole document as JSON
-  otto-mmap-read --dataset features > f  the bytes of a dataset",
+  otto-mmap-read build version --wait    wait until somebody writes it
+  otto-mmap-read --dataset features > f  the bytes of a dataset
+  otto-mmap-read --list                  what there is, of every run of yours",
     arguments: &[
         optional("TASK", "Whose document"),
         optional("KEY", "Which of its keys [default: the whole document]"),
         flag("json", "Print JSON always, strings in quotes too"),
+        flag("wait", "Wait until KEY is there").requires("KEY"),
+        option("timeout", "S", "Wait at most S seconds, then exit 4").requires("wait"),
         option("dataset", "NAME", "Read the dataset NAME"),
         option("output", "FILE", "Write the dataset to FILE instead").requires("dataset"),
-        flag("list", "List the documents and datasets of this run"),
-        option("stat", "NAME", "Tell about the dataset NAME, or the document of task NAME"),
+        flag(
+            "list",
+            "List every region of yours: run, name, kind, bytes, alive, dead or unknown owner",
+        ),
+        option(
+            "stat",
+            "NAME",
+            "Tell about the dataset NAME, or the document of task NAME, in JSON",
+        ),
     ],
     one_of: &["TASK", "dataset", "list", "stat"],
 };
