@@ -4,6 +4,7 @@
 //! the order of keys survive; only white space between tokens is dropped. NaN and lone surrogates
 //! are refused.
 
+mod plain;
 mod scan;
 
 use scan::compact;

@@ -1,10 +1,12 @@
 //! One pass over JSON text, without recursion: is it valid, is it compact, where are its members.
 
 use super::hex4;
+use super::plain::plain_end;
 use crate::error::{Error, ErrorKind, Result};
 use crate::limits::JSON_DEPTH_MAX;
 use std::borrow::Cow;
 
+#[cold]
 fn invalid(at: usize, what: &str) -> Error {
     Error::new(ErrorKind::Usage, format!("invalid JSON at byte {at}: {what}"))
 }
@@ -23,124 +25,133 @@ pub(crate) struct Shape {
 
 /// Checks that `text` (UTF-8) is exactly one JSON value.
 pub(crate) fn scan(text: &[u8]) -> Result<Shape> {
-    let mut scanner = Scanner { text, at: 0, compact: true };
-    scanner.value()?;
-    scanner.white();
-    if scanner.at < text.len() {
-        return Err(invalid(scanner.at, "text after the value"));
-    }
+    let mut scanner = Scanner { text, compact: true };
+    let end = scanner.value(0)?;
+    scanner.end(end)?;
     Ok(Shape { compact: scanner.compact })
 }
 
 /// The members of the object `text` holds: raw key (with quotes) and value as spans of `text`.
 pub(crate) fn members(text: &str) -> Result<Vec<(&str, &str)>> {
-    let mut scanner = Scanner { text: text.as_bytes(), at: 0, compact: true };
-    scanner.white();
-    if scanner.peek() != Some(b'{') {
-        return Err(invalid(scanner.at, "expected an object"));
+    let mut scanner = Scanner { text: text.as_bytes(), compact: true };
+    let mut at = scanner.white(0);
+    if scanner.peek(at) != Some(b'{') {
+        return Err(invalid(at, "expected an object"));
     }
-    scanner.at += 1;
     let mut members = Vec::new();
-    scanner.white();
-    if scanner.peek() == Some(b'}') {
-        scanner.at += 1;
+    at = scanner.white(at + 1);
+    if scanner.peek(at) == Some(b'}') {
+        at += 1;
     } else {
         loop {
-            let key = scanner.key()?;
-            let key = &text[key.0..key.1];
-            scanner.white();
-            let from = scanner.at;
-            scanner.value()?;
-            members.push((key, &text[from..scanner.at]));
-            scanner.white();
-            match scanner.peek() {
-                Some(b',') => scanner.at += 1,
+            let from = scanner.white(at);
+            let key_end = scanner.string(scanner.quote(from)?)?;
+            let value = scanner.colon(key_end)?;
+            let value = scanner.white(value);
+            let end = scanner.value(value)?;
+            members.push((&text[from..key_end], &text[value..end]));
+            at = scanner.white(end);
+            match scanner.peek(at) {
+                Some(b',') => at += 1,
                 Some(b'}') => {
-                    scanner.at += 1;
+                    at += 1;
                     break;
                 }
-                _ => return Err(invalid(scanner.at, "expected , or }")),
+                _ => return Err(invalid(at, "expected , or }")),
             }
         }
     }
-    scanner.white();
-    if scanner.at < text.len() {
-        return Err(invalid(scanner.at, "text after the value"));
-    }
+    scanner.end(at)?;
     Ok(members)
 }
 
+/// Its methods take the place where something begins and return the one behind it: a place that
+/// is kept in a register is what makes this fast.
 struct Scanner<'a> {
     text: &'a [u8],
-    at: usize,
     compact: bool,
 }
 
 impl Scanner<'_> {
-    fn peek(&self) -> Option<u8> {
-        self.text.get(self.at).copied()
+    #[inline(always)]
+    fn peek(&self, at: usize) -> Option<u8> {
+        self.text.get(at).copied()
     }
 
-    fn white(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
-            self.at += 1;
-            self.compact = false;
+    #[inline(always)]
+    fn white(&mut self, at: usize) -> usize {
+        match self.peek(at) {
+            Some(0..=b' ') => self.spaces(at),
+            _ => at,
         }
     }
 
+    #[cold]
+    fn spaces(&mut self, mut at: usize) -> usize {
+        while matches!(self.peek(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            at += 1;
+            self.compact = false;
+        }
+        at
+    }
+
+    fn end(&mut self, at: usize) -> Result<()> {
+        let at = self.white(at);
+        if at < self.text.len() { Err(invalid(at, "text after the value")) } else { Ok(()) }
+    }
+
     /// One value with everything in it. `objects` holds a bit per open level: object or array.
-    fn value(&mut self) -> Result<()> {
+    fn value(&mut self, mut at: usize) -> Result<usize> {
         let mut objects: u128 = 0;
         let mut depth = 0;
         loop {
-            self.white();
-            match self.peek() {
+            at = self.white(at);
+            match self.peek(at) {
+                Some(b'"') => at = self.string(at + 1)?,
+                Some(b'-' | b'0'..=b'9') => at = self.number(at)?,
                 Some(open @ (b'{' | b'[')) => {
                     if depth == JSON_DEPTH_MAX {
-                        return Err(invalid(self.at, "nested deeper than 128 levels"));
+                        return Err(invalid(at, "nested deeper than 128 levels"));
                     }
-                    self.at += 1;
-                    self.white();
+                    at = self.white(at + 1);
                     let object = open == b'{';
-                    if self.peek() == Some(if object { b'}' } else { b']' }) {
-                        self.at += 1;
+                    if self.peek(at) == Some(if object { b'}' } else { b']' }) {
+                        at += 1;
                     } else {
                         objects = objects << 1 | u128::from(object);
                         depth += 1;
                         if object {
-                            self.key()?;
+                            at = self.key(at)?;
                         }
                         continue;
                     }
                 }
-                Some(b'"') => self.string()?,
-                Some(b'-' | b'0'..=b'9') => self.number()?,
-                Some(b't') => self.word(b"true")?,
-                Some(b'f') => self.word(b"false")?,
-                Some(b'n') => self.word(b"null")?,
-                Some(_) => return Err(invalid(self.at, "expected a value")),
-                None => return Err(invalid(self.at, "the text ends too early")),
+                Some(b't') => at = self.word(at, b"true")?,
+                Some(b'f') => at = self.word(at, b"false")?,
+                Some(b'n') => at = self.word(at, b"null")?,
+                Some(_) => return Err(invalid(at, "expected a value")),
+                None => return Err(invalid(at, "the text ends too early")),
             }
             // A value is complete: close what it completes, or go on to the next one.
             loop {
                 if depth == 0 {
-                    return Ok(());
+                    return Ok(at);
                 }
-                self.white();
+                at = self.white(at);
                 let object = objects & 1 == 1;
-                match self.peek() {
+                match self.peek(at) {
                     Some(b',') => {
-                        self.at += 1;
+                        at += 1;
                         if object {
-                            self.key()?;
+                            at = self.key(at)?;
                         }
                         break;
                     }
-                    Some(b'}') if object => self.at += 1,
-                    Some(b']') if !object => self.at += 1,
-                    Some(_) if object => return Err(invalid(self.at, "expected , or }")),
-                    Some(_) => return Err(invalid(self.at, "expected , or ]")),
-                    None => return Err(invalid(self.at, "the text ends too early")),
+                    Some(b'}') if object => at += 1,
+                    Some(b']') if !object => at += 1,
+                    Some(_) if object => return Err(invalid(at, "expected , or }")),
+                    Some(_) => return Err(invalid(at, "expected , or ]")),
+                    None => return Err(invalid(at, "the text ends too early")),
                 }
                 objects >>= 1;
                 depth -= 1;
@@ -148,113 +159,113 @@ impl Scanner<'_> {
         }
     }
 
-    /// A key and its colon; returns the span of the key with its quotes.
-    fn key(&mut self) -> Result<(usize, usize)> {
-        self.white();
-        if self.peek() != Some(b'"') {
-            return Err(invalid(self.at, "expected a key in double quotes"));
-        }
-        let from = self.at;
-        self.string()?;
-        let span = (from, self.at);
-        self.white();
-        if self.peek() != Some(b':') {
-            return Err(invalid(self.at, "expected :"));
-        }
-        self.at += 1;
-        Ok(span)
+    /// A key and its colon.
+    #[inline(always)]
+    fn key(&mut self, at: usize) -> Result<usize> {
+        let at = self.white(at);
+        let inside = self.quote(at)?;
+        let end = self.string(inside)?;
+        self.colon(end)
     }
 
-    fn string(&mut self) -> Result<()> {
-        self.at += 1;
+    #[inline(always)]
+    fn quote(&self, at: usize) -> Result<usize> {
+        match self.peek(at) {
+            Some(b'"') => Ok(at + 1),
+            _ => Err(invalid(at, "expected a key in double quotes")),
+        }
+    }
+
+    #[inline(always)]
+    fn colon(&mut self, at: usize) -> Result<usize> {
+        let at = self.white(at);
+        match self.peek(at) {
+            Some(b':') => Ok(at + 1),
+            _ => Err(invalid(at, "expected :")),
+        }
+    }
+
+    /// The rest of a string behind its opening quote.
+    #[inline(always)]
+    fn string(&self, mut at: usize) -> Result<usize> {
         loop {
-            let rest = &self.text[self.at..];
-            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
-            let Some(plain) = plain else {
-                return Err(invalid(self.text.len(), "a string without its closing quote"));
-            };
-            self.at += plain;
-            match self.text[self.at] {
-                b'"' => {
-                    self.at += 1;
-                    return Ok(());
-                }
-                b'\\' => self.escape()?,
-                _ => return Err(invalid(self.at, "a control character must be escaped")),
+            at = plain_end(self.text, at);
+            match self.peek(at) {
+                Some(b'"') => return Ok(at + 1),
+                Some(b'\\') => at = self.escape(at)?,
+                Some(_) => return Err(invalid(at, "a control character must be escaped")),
+                None => return Err(invalid(at, "a string without its closing quote")),
             }
         }
     }
-
-    fn escape(&mut self) -> Result<()> {
-        let from = self.at;
-        self.at += 2;
-        match self.text.get(from + 1) {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(()),
-            Some(b'u') => match self.unit(from)? {
-                0xDC00..=0xDFFF => Err(invalid(from, "a lone surrogate")),
+    #[inline(always)]
+    fn escape(&self, at: usize) -> Result<usize> {
+        let end = at + 2;
+        match self.peek(at + 1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(end),
+            Some(b'u') => match self.unit(at, end)? {
+                0xDC00..=0xDFFF => Err(invalid(at, "a lone surrogate")),
                 0xD800..=0xDBFF => {
-                    if self.text.get(self.at..self.at + 2) != Some(b"\\u") {
-                        return Err(invalid(from, "a lone surrogate"));
+                    if self.text.get(end + 4..end + 6) != Some(b"\\u") {
+                        return Err(invalid(at, "a lone surrogate"));
                     }
-                    self.at += 2;
-                    match self.unit(from)? {
-                        0xDC00..=0xDFFF => Ok(()),
-                        _ => Err(invalid(from, "a lone surrogate")),
+                    match self.unit(at, end + 6)? {
+                        0xDC00..=0xDFFF => Ok(end + 10),
+                        _ => Err(invalid(at, "a lone surrogate")),
                     }
                 }
-                _ => Ok(()),
+                _ => Ok(end + 4),
             },
-            _ => Err(invalid(from, "unknown escape")),
+            _ => Err(invalid(at, "unknown escape")),
         }
     }
 
-    fn unit(&mut self, from: usize) -> Result<u16> {
-        let unit = hex4(self.text.get(self.at..).unwrap_or_default())
-            .ok_or_else(|| invalid(from, "\\u needs four hexadecimal digits"))?;
-        self.at += 4;
-        Ok(unit)
+    /// The four digits at `at` of the escape that begins at `from`.
+    fn unit(&self, from: usize, at: usize) -> Result<u16> {
+        hex4(self.text.get(at..).unwrap_or_default())
+            .ok_or_else(|| invalid(from, "\\u needs four hexadecimal digits"))
     }
 
-    fn digits(&mut self) -> Result<()> {
-        let from = self.at;
-        while matches!(self.peek(), Some(b'0'..=b'9')) {
-            self.at += 1;
+    #[inline(always)]
+    fn digits(&self, from: usize) -> Result<usize> {
+        let mut at = from;
+        while matches!(self.peek(at), Some(b'0'..=b'9')) {
+            at += 1;
         }
-        if self.at == from { Err(invalid(from, "expected a digit")) } else { Ok(()) }
+        if at == from { Err(invalid(from, "expected a digit")) } else { Ok(at) }
     }
 
-    fn number(&mut self) -> Result<()> {
-        if self.peek() == Some(b'-') {
-            self.at += 1;
+    #[inline(always)]
+    fn number(&self, mut at: usize) -> Result<usize> {
+        if self.peek(at) == Some(b'-') {
+            at += 1;
         }
-        if self.peek() == Some(b'0') {
-            self.at += 1;
-            if matches!(self.peek(), Some(b'0'..=b'9')) {
-                return Err(invalid(self.at, "a number can't begin with 0"));
+        if self.peek(at) == Some(b'0') {
+            at += 1;
+            if matches!(self.peek(at), Some(b'0'..=b'9')) {
+                return Err(invalid(at, "a number can't begin with 0"));
             }
         } else {
-            self.digits()?;
+            at = self.digits(at)?;
         }
-        if self.peek() == Some(b'.') {
-            self.at += 1;
-            self.digits()?;
+        if self.peek(at) == Some(b'.') {
+            at = self.digits(at + 1)?;
         }
-        if matches!(self.peek(), Some(b'e' | b'E')) {
-            self.at += 1;
-            if matches!(self.peek(), Some(b'+' | b'-')) {
-                self.at += 1;
+        if matches!(self.peek(at), Some(b'e' | b'E')) {
+            at += 1;
+            if matches!(self.peek(at), Some(b'+' | b'-')) {
+                at += 1;
             }
-            self.digits()?;
+            at = self.digits(at)?;
         }
-        Ok(())
+        Ok(at)
     }
 
-    fn word(&mut self, word: &[u8]) -> Result<()> {
-        if self.text[self.at..].starts_with(word) {
-            self.at += word.len();
-            Ok(())
+    fn word(&self, at: usize, word: &[u8]) -> Result<usize> {
+        if self.text[at..].starts_with(word) {
+            Ok(at + word.len())
         } else {
-            Err(invalid(self.at, "expected a value"))
+            Err(invalid(at, "expected a value"))
         }
     }
 }
