@@ -1,9 +1,8 @@
 //! Writing a document under its lock: the journal first, then the public file.
 
 use super::control::Control;
-use super::document::{Seen, generation_of};
 use super::foreign::{damaged, read_foreign};
-use super::layout::{Image, JOURNAL_MAPPED_BYTES, encode, offset};
+use super::layout::{Image, JOURNAL_MAPPED_BYTES, encode, offset, size_of_image};
 use super::public::{Public, read_image};
 use super::wait::ring;
 use crate::error::{Error, ErrorKind, Result};
@@ -35,7 +34,7 @@ impl Held<'_> {
             .map_err(|error| Error::io("read", self.control_path, error))?;
         match image {
             Image::Whole(json) if is_journal_of(self.control, sequence, self.image, &json) => {
-                finish(self.control, self.public, &self.image[..json.end + 4], sequence)
+                finish(self.control, self.public, whole(self.image, &json), sequence)
             }
             _ => Err(damaged_journal(self.control_path)),
         }
@@ -52,12 +51,8 @@ impl Held<'_> {
         found.ok_or_else(|| damaged(self.path))
     }
 
-    pub(super) fn generation(&self) -> u64 {
-        generation_of(self.control.page.sequence().load(Relaxed))
-    }
-
-    /// Writes `json`, which is valid; returns it as what this handle knows from now on.
-    pub(super) fn commit(&mut self, json: &[u8]) -> Result<Seen> {
+    /// Writes `json`, which is valid; returns where it stands in the image.
+    pub(super) fn commit(&mut self, json: &[u8]) -> Result<Range<usize>> {
         check_size(self.path, json.len())?;
         let crc = encode(json, self.image);
         self.public.reserve(self.image.len())?;
@@ -77,8 +72,13 @@ impl Held<'_> {
         fence(Release);
         // Written, whatever happens below: the next writer would finish it from the journal.
         let _ = finish(self.control, self.public, self.image, sequence);
-        Ok(Seen { generation: generation_of(sequence), json: 4..4 + json.len() })
+        Ok(4..4 + json.len())
     }
+}
+
+/// The image in `buffer` whose JSON stands at `json`.
+pub(super) fn whole<'a>(buffer: &'a [u8], json: &Range<usize>) -> &'a [u8] {
+    &buffer[..size_of_image(json.end).min(buffer.len())]
 }
 
 /// Small images are stored through the mapping: a system call costs more than the copy.

@@ -5,10 +5,10 @@
 //! take the journal), copies the image to the public file and makes the number even again. Readers
 //! take no lock; a writer killed at any instruction leaves the old document or the new one.
 
-use super::commit::{Held, damaged_journal, finish, is_journal_of};
+use super::commit::{Held, damaged_journal, finish, is_journal_of, whole};
 use super::control::Control;
 use super::foreign::read_foreign;
-use super::layout::{Image, offset};
+use super::layout::{Image, SEALED_BYTES_MAX, offset};
 use super::place;
 use super::public::{Public, read_image};
 use super::wait::ring;
@@ -23,12 +23,15 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::fence;
+use std::time::{Duration, Instant};
 
 /// Size of a document unless told otherwise, in bytes.
 pub const SIZE_DEFAULT: usize = DOCUMENT_BYTES_DEFAULT;
 
 /// Lock-free reads before a reader asks the writers to pause.
 const READS_MAX: u32 = 64;
+/// A reader looks no more often than this whether the public file still bears its name.
+const NAMES_CHECK: Duration = Duration::from_millis(1);
 
 /// One task's document. Handles are independent: any number of them, in any threads and processes,
 /// read and write the same document.
@@ -51,15 +54,9 @@ pub struct Document {
     pub(super) public: Public,
     /// The image last read or written.
     pub(super) image: Vec<u8>,
-    pub(super) seen: Seen,
-}
-
-/// What a handle has last read or written; at first, the empty document.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Seen {
-    pub(super) generation: u64,
-    /// Where its JSON stands in the image.
+    /// Where its JSON stands in there; nowhere at first, as in an empty document.
     pub(super) json: Range<usize>,
+    names_checked: Option<Instant>,
 }
 
 impl Document {
@@ -114,8 +111,15 @@ impl Document {
         control: Control,
         public: Public,
     ) -> Document {
-        let (image, seen) = (Vec::new(), Seen::default());
-        Document { public_path, control_path, control, public, image, seen }
+        Document {
+            public_path,
+            control_path,
+            control,
+            public,
+            image: Vec::new(),
+            json: 0..0,
+            names_checked: None,
+        }
     }
 
     /// Removes the document of `task`, whatever state it is in. Its handles notice at their next
@@ -139,8 +143,12 @@ impl Document {
         // A damaged control file is no reason to keep the document.
         let control = Control::open(&control_path).ok().flatten();
         let _held = control.as_ref().map(Control::lock).transpose()?;
+        let public = Public::open(&public_path).ok().flatten();
         let removed = place::remove(&public_path)?;
         let removed = place::remove(&control_path)? || removed;
+        if let Some(public) = public {
+            public.mark_removed();
+        }
         if let Some(control) = control.as_ref().filter(|control| control.is_usable().is_ok()) {
             ring(&control.page);
         }
@@ -169,12 +177,35 @@ impl Document {
     /// # Errors
     /// As [`Document::read`].
     pub fn snapshot(&mut self) -> Result<&[u8]> {
-        self.seen = self.look()?;
-        Ok(&self.image[self.seen.json.clone()])
+        self.json = 0..0;
+        self.json = match self.look_once() {
+            Some(json) => json,
+            None => self.look()?,
+        };
+        Ok(&self.image[self.json.clone()])
     }
 
-    /// Reads one consistent image.
-    fn look(&mut self) -> Result<Seen> {
+    /// As [`Document::snapshot`] where one look does, which takes half a microsecond and never
+    /// waits: so with a small document that nobody is writing at this very moment. `None`
+    /// otherwise.
+    pub fn glance(&mut self) -> Option<&[u8]> {
+        let json = self.look_once()?;
+        self.json = json.clone();
+        Some(&self.image[json])
+    }
+
+    fn look_once(&mut self) -> Option<Range<usize>> {
+        if !self.names_are_fresh() {
+            return None;
+        }
+        // A failed look leaves no image that this handle knows.
+        self.json = 0..0;
+        self.public.glance(&mut self.image)
+    }
+
+    /// Reads one consistent image: a small one that is whole in the public file is the document,
+    /// whatever the sequence number says, for that is all that [`Document::look_once`] sees.
+    fn look(&mut self) -> Result<Range<usize>> {
         for _ in 0..READS_MAX {
             self.refresh()?;
             let sequence = self.control.page.sequence().load(Acquire);
@@ -188,30 +219,48 @@ impl Document {
             if self.control.page.sequence().load(Relaxed) != sequence {
                 continue;
             }
-            let generation = generation_of(sequence);
             match image {
-                Image::Whole(json) if sequence.is_multiple_of(2) => {
-                    return Ok(Seen { generation, json });
-                }
+                Image::Whole(json) if sequence.is_multiple_of(2) => return Ok(json),
                 Image::Whole(json) if self.is_journal_of(sequence, &json) => {
-                    self.finish_dead_writer(sequence, json.end);
-                    return Ok(Seen { generation, json });
+                    return Ok(self.choose(sequence, json));
                 }
                 _ if !sequence.is_multiple_of(2) => {
                     return Err(damaged_journal(&self.control_path));
                 }
                 _ => {
+                    if !self.public.is_current()? {
+                        self.attach_anew(Gone::Refused)?;
+                        continue;
+                    }
                     if let Some(json) = self.read_foreign(sequence)? {
-                        return Ok(Seen { generation, json });
+                        return Ok(json);
                     }
                 }
             }
         }
         // Writers are faster than we read: they pause for one read.
-        self.locked(Gone::Refused, |held| {
-            let json = held.read()?;
-            Ok(Seen { generation: held.generation(), json })
-        })
+        self.locked(Gone::Refused, |held| held.read())
+    }
+
+    /// Between the journal of `sequence`, in `image` with its JSON at `json`, and the public file.
+    /// If its writer is dead its work is finished, for the sake of those who read that file only.
+    fn choose(&mut self, sequence: u64, json: Range<usize>) -> Range<usize> {
+        if let Some(_held) = self.control.try_lock() {
+            if self.control.page.sequence().load(Relaxed) == sequence {
+                let image = whole(&self.image, &json);
+                // If it fails now the next writer tries again; the reader has its document.
+                let _ = finish(&self.control, &mut self.public, image, sequence);
+            }
+            return json;
+        }
+        let mut image = vec![0; SEALED_BYTES_MAX];
+        match self.public.glance(&mut image) {
+            Some(json) => {
+                self.image = image;
+                json
+            }
+            None => json,
+        }
     }
 
     /// Replaces the whole document with `json`, any JSON value in UTF-8.
@@ -222,7 +271,8 @@ impl Document {
     /// writer keeps the lock.
     pub fn write(&mut self, json: &[u8]) -> Result<()> {
         json::scan(json::utf8(json)?.as_bytes())?;
-        self.seen = self.locked(Gone::Refused, |held| held.commit(json))?;
+        self.json = 0..0;
+        self.json = self.locked(Gone::Refused, |held| held.commit(json))?;
         Ok(())
     }
 
@@ -249,14 +299,15 @@ impl Document {
         gone: Gone,
         change: impl FnOnce(&mut Object) -> Result<R>,
     ) -> Result<R> {
-        let (result, seen) = self.locked(gone, |held| {
+        self.json = 0..0;
+        let (result, json) = self.locked(gone, |held| {
             let json = held.read()?;
             let mut object = Object::parse(&held.image[json])
                 .map_err(|error| not_an_object(held.path, &error))?;
             let result = change(&mut object)?;
             Ok((result, held.commit(&object.to_bytes())?))
         })?;
-        self.seen = seen;
+        self.json = json;
         Ok(result)
     }
 
@@ -272,22 +323,26 @@ impl Document {
             Gone::Refused => Document::attach(public_path, control_path)?,
             Gone::MadeAnew => Document::create_at(public_path, control_path, SIZE_DEFAULT)?,
         };
-        (self.control, self.public) = (successor.control, successor.public);
+        let public = std::mem::replace(&mut self.public, successor.public);
+        // Other handles of it may take another look only for this.
+        public.mark_removed();
+        self.control = successor.control;
         Ok(())
     }
 
     /// Opens anew what has been removed and made anew since.
     pub(super) fn refresh(&mut self) -> Result<()> {
-        if !self.control.is_usable()? {
-            self.attach_anew(Gone::Refused)?;
+        // The control file each time: it is about to be read through its mapping.
+        let mut usable = self.control.is_usable()?;
+        if !self.names_are_fresh() {
+            usable = usable && self.public.is_current()?;
+            self.names_checked = Some(Instant::now());
         }
-        let inode = self.control.page.inode().load(Relaxed);
-        if inode != self.public.inode
-            && let Some(public) = Public::open(&self.public_path)?
-        {
-            self.public = public;
-        }
-        Ok(())
+        if usable { Ok(()) } else { self.attach_anew(Gone::Refused) }
+    }
+
+    fn names_are_fresh(&self) -> bool {
+        self.names_checked.is_some_and(|at| at.elapsed() < NAMES_CHECK)
     }
 
     fn locked<R>(
@@ -322,16 +377,6 @@ impl Document {
 
     fn is_journal_of(&self, sequence: u64, json: &Range<usize>) -> bool {
         is_journal_of(&self.control, sequence, &self.image, json)
-    }
-
-    /// Copies the journal in `image` to the public file if its writer is dead, for the sake of
-    /// those who read that file only.
-    fn finish_dead_writer(&mut self, sequence: u64, end: usize) {
-        let Some(_held) = self.control.try_lock() else { return };
-        if self.control.page.sequence().load(Relaxed) == sequence {
-            // If it fails now the next writer tries again; the reader has its document.
-            let _ = finish(&self.control, &mut self.public, &self.image[..end + 4], sequence);
-        }
     }
 
     /// What someone wrote straight into the public file: read as it stands once it holds still

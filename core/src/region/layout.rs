@@ -3,6 +3,7 @@
 
 use crate::limits::DOCUMENT_BYTES_MAX;
 use std::ops::Range;
+use twox_hash::XxHash3_64;
 
 /// First bytes of a control file.
 pub(super) const MAGIC: [u8; 8] = *b"OTTOSHM1";
@@ -49,8 +50,14 @@ pub(super) const MAPPED_BYTES: usize = HEADER_BYTES + JOURNAL_MAPPED_BYTES;
 pub(super) const FRAME_BYTES: usize = 8;
 /// Of these, the CRC.
 pub(super) const CRC_BYTES: usize = 4;
+/// What follows the CRC of a small image: XXH3-64 of everything before.
+pub(super) const SEAL_BYTES: usize = 8;
+/// Images up to this size, seal included, bear one.
+pub(super) const SEALED_BYTES_MAX: usize = 0x1000;
 /// Longest image, in bytes.
 pub(super) const IMAGE_BYTES_MAX: usize = DOCUMENT_BYTES_MAX + FRAME_BYTES;
+/// A length that no image has: stands in a public file that has lost its name.
+pub(super) const REMOVED: [u8; 4] = u32::MAX.to_le_bytes();
 
 /// The head of a new control file.
 pub(super) fn new_header(uuid: [u8; 16]) -> Vec<u8> {
@@ -75,7 +82,28 @@ pub(super) fn encode(json: &[u8], image: &mut Vec<u8>) -> u32 {
     image.extend_from_slice(json);
     let crc = crc32fast::hash(image);
     image.extend_from_slice(&crc.to_le_bytes());
+    if image.len() + SEAL_BYTES <= SEALED_BYTES_MAX {
+        image.extend_from_slice(&XxHash3_64::oneshot(image).to_le_bytes());
+    }
     crc
+}
+
+/// Size of an image whose JSON ends at `end`, its seal included.
+pub(super) fn size_of_image(end: usize) -> usize {
+    let checked = end + CRC_BYTES;
+    if checked + SEAL_BYTES <= SEALED_BYTES_MAX { checked + SEAL_BYTES } else { checked }
+}
+
+/// The JSON of an image that proves by itself, with CRC and seal together 96 bits, that it is
+/// whole: no sequence number has to be asked.
+pub(super) fn sealed(bytes: &[u8]) -> Option<Range<usize>> {
+    let Image::Whole(json) = decode(bytes) else { return None };
+    let checked = json.end + CRC_BYTES;
+    let seal = bytes.get(checked..)?.first_chunk()?;
+    let size = checked + SEAL_BYTES;
+    let whole = size <= SEALED_BYTES_MAX
+        && u64::from_le_bytes(*seal) == XxHash3_64::oneshot(&bytes[..checked]);
+    whole.then_some(json)
 }
 
 /// What the first bytes of a file, or all of them, turn out to be.
@@ -127,7 +155,21 @@ mod tests {
         for bit in 0..image.len() * 8 {
             let mut damaged = image.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
-            assert_ne!(decode(&damaged), Image::Whole(4..11), "bit {bit}");
+            assert_eq!(sealed(&damaged), None, "bit {bit}");
+            // The CRC guards all that stands before the seal.
+            assert_eq!(decode(&damaged) == Image::Whole(4..11), bit >= 15 * 8, "bit {bit}");
+        }
+        assert_eq!(sealed(&image), Some(4..11));
+        assert_eq!(sealed(&image[..22]), None);
+    }
+
+    #[test]
+    fn small_images_are_sealed() {
+        let mut image = Vec::new();
+        for (json, size) in [(4080, 4096), (4081, 4089)] {
+            encode(&vec![b'1'; json], &mut image);
+            assert_eq!((image.len(), size_of_image(4 + json)), (size, size));
+            assert_eq!(sealed(&image).is_some(), size == 4096);
         }
     }
 }

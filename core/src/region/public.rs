@@ -1,11 +1,15 @@
 //! The public file of a document: one image at its start, slack after it.
 
-use super::layout::{CRC_BYTES, FRAME_BYTES, IMAGE_BYTES_MAX, Image, decode, encode};
+use super::layout::{
+    CRC_BYTES, FRAME_BYTES, IMAGE_BYTES_MAX, Image, REMOVED, SEAL_BYTES, SEALED_BYTES_MAX, decode,
+    encode, sealed, size_of_image,
+};
 use super::place;
 use crate::error::{Error, ErrorKind, Result};
 use rustix::fs::{FallocateFlags, Stat, fallocate, ftruncate};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -57,6 +61,25 @@ impl Public {
         // Someone's `> file` took the memory away again.
         self.allocated = self.allocated.min(found.st_size as u64);
         Ok(found.st_nlink > 0)
+    }
+
+    /// One look at a small document: the JSON within `buffer` if the image proves by itself that it
+    /// is whole.
+    pub(super) fn glance(&self, buffer: &mut Vec<u8>) -> Option<Range<usize>> {
+        if buffer.len() > SEALED_BYTES_MAX {
+            // What stood here last was larger: so is this, most likely.
+            return None;
+        }
+        buffer.resize(buffer.len().next_multiple_of(512).max(512), 0);
+        let size = self.file.read_at(buffer, 0).ok()?;
+        sealed(&buffer[..size])
+    }
+
+    /// Tells those who have the file open that it has lost its name, if it has.
+    pub(super) fn mark_removed(&self) {
+        if place::status(&self.file, &self.path).is_ok_and(|found| found.st_nlink == 0) {
+            let _ = self.file.write_all_at(&REMOVED, 0);
+        }
     }
 
     /// Makes the file at least `size` bytes long; memory comes with use.
@@ -138,7 +161,7 @@ pub(super) fn read_image(file: &File, start: u64, buffer: &mut Vec<u8>) -> io::R
                 if file.metadata()?.len() < least {
                     return Ok(Image::Longer(needed));
                 }
-                buffer.resize(needed.next_multiple_of(512), 0);
+                buffer.resize((needed + SEAL_BYTES).next_multiple_of(512), 0);
             }
             // A script may leave off the CRC and end the file right there.
             Image::Longer(needed) if needed > FRAME_BYTES && size + CRC_BYTES >= needed => {
@@ -146,7 +169,7 @@ pub(super) fn read_image(file: &File, start: u64, buffer: &mut Vec<u8>) -> io::R
             }
             image => {
                 if let Image::Whole(range) | Image::Unchecked(range) = &image {
-                    buffer.truncate((range.end + 4).next_multiple_of(512));
+                    buffer.truncate(size_of_image(range.end).next_multiple_of(512));
                 }
                 return Ok(image);
             }

@@ -41,6 +41,7 @@ impl Document {
     /// As [`Document::read`].
     pub fn stat(&mut self) -> Result<DocumentStat> {
         let size = self.snapshot()?.len() as u64;
+        let generation = self.generation()?;
         let found = place::status(&self.public.file, &self.public_path)?;
         let writer = Some(self.control.page.writer().load(Relaxed)).filter(|id| *id != 0);
         let written = Duration::new(
@@ -50,7 +51,7 @@ impl Document {
         Ok(DocumentStat {
             size,
             capacity: found.st_size as u64,
-            generation: self.seen.generation,
+            generation,
             writer,
             writer_alive: writer.is_some_and(|id| was_running(id, UNIX_EPOCH + written)),
         })

@@ -73,11 +73,12 @@ impl Looks {
         look: impl FnOnce(&mut Document) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let start = Instant::now();
-        if self.generation == Some(document.generation()?) && start < self.next {
+        let generation = Some(document.generation()?);
+        if self.generation == generation && start < self.next {
             return Ok(None);
         }
         let found = look(document)?;
-        self.generation = Some(document.seen.generation);
+        self.generation = generation;
         self.next = Instant::now() + start.elapsed() * REST_FACTOR;
         Ok(found)
     }
@@ -90,7 +91,7 @@ impl Document {
         Ok(Bell::listen(&self.control.page))
     }
 
-    fn generation(&mut self) -> Result<u64> {
+    pub(super) fn generation(&mut self) -> Result<u64> {
         self.refresh()?;
         Ok(generation_of(self.control.page.sequence().load(Relaxed)))
     }
@@ -118,19 +119,13 @@ impl Document {
     /// # writer.join().unwrap();
     /// ```
     pub fn wait(&mut self, deadline: Option<Instant>, tick: Tick<'_>) -> Result<Vec<u8>> {
-        let before = self.seen.clone();
-        let known = self.image.get(before.json.clone()).unwrap_or_default().to_vec();
+        let known = self.image[self.json.clone()].to_vec();
         let mut looks = Looks::new();
         let found = watch::until(deadline, tick, |watch| {
             watch.doorbell(self.listen()?);
             looks.once(self, |document| {
                 let json = document.snapshot()?;
-                if json != known {
-                    return Ok(Some(json.to_vec()));
-                }
-                // Written again as it was: a change too, unless nothing has ever been written.
-                let rewritten = document.seen.generation != before.generation;
-                Ok((rewritten && !known.is_empty()).then(|| known.clone()))
+                Ok((json != known).then(|| json.to_vec()))
             })
         })?;
         found.ok_or_else(|| Error::timed_out(&self.public_path.display().to_string()))
