@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import datasets
 import documents
 import imports
 import processes
@@ -31,6 +32,7 @@ def sections(where: Place, stack: ExitStack):
         "tasks": lambda: tasks.measure(where),
         "server": lambda: server_load.measure(where),
         "documents": lambda: documents.measure(where, otto),
+        "datasets": lambda: datasets.measure(where, otto),
     }
 
 
