@@ -18,6 +18,9 @@ use std::path::Path;
 /// Read at a time where the kernel can't move the bytes itself.
 pub(super) const BUFFER_BYTES: usize = 256 << 10;
 
+/// Written between two looks whether memory has room for more, where the size is not known.
+const LOOK_BYTES: u64 = 16 << 20;
+
 /// A function that is told how many bytes have been copied; an error from it ends the copy.
 pub(super) type Progress<'a> = &'a mut dyn FnMut(u64) -> Result<()>;
 
@@ -34,6 +37,8 @@ pub(super) struct Filling<'a> {
     /// Bytes there will be, if that is known.
     needed: Option<u64>,
     progress: Option<Progress<'a>>,
+    /// From so many bytes on it is looked again whether there is room for more.
+    next_look: u64,
 }
 
 impl<'a> Filling<'a> {
@@ -51,8 +56,9 @@ impl<'a> Filling<'a> {
         let file = Unpublished::allocated(run, name, needed.unwrap_or(length), spill, &mut || {
             go_on(&mut progress, 0)
         })?;
+        let (filled, next_look) = (0, LOOK_BYTES);
         let mut filling =
-            Filling { run, name, spill, file, header: length, filled: 0, needed, progress };
+            Filling { run, name, spill, file, header: length, filled, needed, progress, next_look };
         filling.write(header)?;
         Ok(filling)
     }
@@ -68,6 +74,20 @@ impl<'a> Filling<'a> {
         go_on(&mut self.progress, copied)
     }
 
+    /// Where the size was not known, looks now and then whether memory has room for more: it may
+    /// have less than its limit.
+    fn look_at_room(&mut self) -> Result<()> {
+        if self.needed.is_some() || self.filled < self.next_look {
+            return Ok(());
+        }
+        self.next_look = self.filled + LOOK_BYTES;
+        let least = Needed::AtLeast(self.filled);
+        match self.file.check_room(least, 0) {
+            Err(_) if self.may_spill() => self.spill_over(least),
+            looked => looked,
+        }
+    }
+
     pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             match self.file.file.write(bytes) {
@@ -75,6 +95,7 @@ impl<'a> Filling<'a> {
                 Ok(count) => {
                     self.filled += count as u64;
                     bytes = &bytes[count..];
+                    self.look_at_room()?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => self.go_on()?,
                 Err(error) => self.make_room(bytes.len() as u64, error)?,
@@ -89,7 +110,10 @@ impl<'a> Filling<'a> {
         let end = self.filled.saturating_add(limit);
         while self.filled < end {
             match moving.piece(source, self.file.file.as_fd(), end - self.filled) {
-                Piece::Moved(count) => self.filled += count,
+                Piece::Moved(count) => {
+                    self.filled += count;
+                    self.look_at_room()?;
+                }
                 Piece::Nothing => {}
                 Piece::Full(error) => self.make_room(1, error)?,
                 Piece::End => break,

@@ -24,6 +24,7 @@ mod pouring;
 mod public;
 mod publish;
 mod regions;
+mod room;
 mod shared;
 mod stat;
 mod store;

@@ -4,7 +4,7 @@ use super::layout::{
     CRC_BYTES, FRAME_BYTES, IMAGE_BYTES_MAX, Image, REMOVED, SEAL_BYTES, SEALED_BYTES_MAX, decode,
     encode, sealed, size_of_image,
 };
-use super::place;
+use super::{place, room};
 use crate::error::{Error, ErrorKind, Result};
 use rustix::fs::{FallocateFlags, Stat, fallocate, ftruncate};
 use std::fs::File;
@@ -136,10 +136,12 @@ impl Public {
 
 fn full(path: &Path, size: u64, error: io::Error) -> Error {
     if error.kind() == io::ErrorKind::StorageFull {
+        let free = room::in_memory().map_or("too few".to_owned(), |free| free.to_string());
         return Error::new(
             ErrorKind::Full,
             format!(
-                "no room for {size} bytes in {}: shared memory is full, remove regions or enlarge it",
+                "no room for {}: it needs {size} bytes, shared memory has {free} bytes free; remove \
+                 regions or enlarge it",
                 path.display()
             ),
         );

@@ -1,12 +1,12 @@
 //! The file of a dataset before it has a name: in memory, or on disk where memory has no room.
 
 use super::map::process_id;
-use super::place;
+use super::{place, room};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::TaskName;
 use crate::limits::ALLOCATION_STEP_BYTES;
 use crate::run::{self, RunId, SHARED_MEMORY};
-use rustix::fs::{FallocateFlags, fallocate, statvfs};
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions};
 use std::hash::{BuildHasher, RandomState};
@@ -26,6 +26,9 @@ pub enum Spill {
 
 /// Room to be left for a label: that of most, in whole pages.
 pub(super) const LABEL_BYTES: u64 = 4096;
+
+/// Below this size it is not looked whether the machine has that much memory left.
+const SMALL_BYTES: u64 = 1 << 20;
 
 /// The size of a data file, as far as it is known.
 #[derive(Debug, Clone, Copy)]
@@ -103,16 +106,17 @@ impl Unpublished {
 
     /// Takes the space for `size` bytes and makes the file that long.
     pub(super) fn allocate(&self, size: u64, go_on: GoOn<'_>) -> Result<()> {
-        // Asked first, so that nothing is filled up in vain; the label will need some, too.
-        if self.free().is_some_and(|free| free < size.saturating_add(LABEL_BYTES)) {
-            return Err(self.full(Needed::Exactly(size)));
-        }
         let (mut done, mut step) = (0, ALLOCATION_STEP_BYTES);
         while done < size {
             go_on()?;
+            // Asked first, so that nothing is filled up in vain.
+            self.check_room(Needed::Exactly(size), size - done)?;
             let length = step.min(size - done);
             match fallocate(&self.file, FallocateFlags::empty(), done, length) {
-                Ok(()) => done += length,
+                Ok(()) => {
+                    done += length;
+                    step = (step * 2).min(ALLOCATION_STEP_BYTES);
+                }
                 // What a signal interrupts is undone, so the next try must be shorter.
                 Err(Errno::INTR) => step = (step / 2).max(4096),
                 Err(Errno::OPNOTSUPP) => {
@@ -124,6 +128,20 @@ impl Unpublished {
                 }
                 Err(error) => return Err(self.failed(Needed::Exactly(size), error.into())),
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses `more` bytes beyond those there are already, if there is no room for them and a label.
+    pub(super) fn check_room(&self, needed: Needed, more: u64) -> Result<()> {
+        let free = match self.folder() {
+            Some(folder) => room::on(folder),
+            // What is small beside any machine's memory need only fit.
+            None if (1..SMALL_BYTES).contains(&more) => room::on(Path::new(SHARED_MEMORY)),
+            None => room::in_memory(),
+        };
+        if free.is_some_and(|free| free < more.saturating_add(LABEL_BYTES)) {
+            return Err(self.full(needed));
         }
         Ok(())
     }
@@ -158,10 +176,8 @@ impl Unpublished {
 
     /// Bytes free where the file lies, its own among them; `None` where there is no limit.
     fn free(&self) -> Option<u64> {
-        let found = statvfs(self.folder().unwrap_or(Path::new(SHARED_MEMORY))).ok()?;
-        let own = self.file.metadata().map_or(0, |found| found.blocks() * 512);
-        let free = found.f_bavail.saturating_mul(found.f_frsize).saturating_add(own);
-        (found.f_blocks > 0).then_some(free)
+        let free = self.folder().map_or_else(room::in_memory, room::on)?;
+        Some(free.saturating_add(self.file.metadata().map_or(0, |found| found.blocks() * 512)))
     }
 
     fn folder(&self) -> Option<&Path> {

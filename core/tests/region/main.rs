@@ -2,6 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod datasets;
+mod datasets_damage;
+mod datasets_killed;
 mod faults;
 mod format;
 #[allow(dead_code)]
