@@ -10,8 +10,7 @@ use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::MutexExt;
 use pyo3::types::{PyBytes, PyDict, PyString, PyType};
-use std::process;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A task's document: JSON in shared memory, which any process of the run may read and write.
 ///
@@ -26,15 +25,11 @@ use std::sync::{Mutex, PoisonError};
 /// {'version': '1.2.3', 'count': 1}
 #[pyclass(module = "otto", frozen)]
 pub(crate) struct TaskDataRegion {
-    document: Mutex<Opened>,
+    /// A forked child may use its parent's: it reads from what it inherited, and opens the document
+    /// anew before it locks.
+    document: Mutex<Document>,
     run: RunId,
     task: TaskName,
-}
-
-struct Opened {
-    document: Document,
-    /// A forked child opens the document anew: a lock on the inherited file would be the parent's.
-    owner: u32,
 }
 
 #[pymethods]
@@ -61,11 +56,13 @@ impl TaskDataRegion {
 
     /// What the document holds, None when nothing has been written.
     fn read_json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let bytes = self.with(py, Document::read)?;
-        if bytes.is_empty() {
-            return Ok(py.None().into_bound(py));
+        let json = self.look(py, |json| {
+            if json.is_empty() { Ok(None) } else { lift(py, Json::parse_bytes(json)).map(Some) }
+        })?;
+        match json {
+            Some(json) => from_json(py, &json),
+            None => Ok(py.None().into_bound(py)),
         }
-        from_json(py, &lift(py, Json::parse_owned(bytes))?)
     }
 
     /// Replaces the whole document with `value`, anything JSON can say.
@@ -76,8 +73,7 @@ impl TaskDataRegion {
 
     /// The JSON text as it stands, empty when nothing has been written.
     fn read<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
-        let bytes = self.with(py, Document::read)?;
-        Ok(PyBytes::new(py, &bytes))
+        self.look(py, |json| Ok(PyBytes::new(py, json)))
     }
 
     /// Replaces the whole document with JSON text.
@@ -124,8 +120,19 @@ impl TaskDataRegion {
         let run = lift(py, Environment::from_process().run())?;
         let task = lift(py, TaskName::parse(task))?;
         let document = blocking(py, |_| open(run, &task))?;
-        let opened = Opened { document, owner: process::id() };
-        Ok(TaskDataRegion { document: Mutex::new(opened), run, task })
+        Ok(TaskDataRegion { document: Mutex::new(document), run, task })
+    }
+
+    /// Hands what the document holds to `then`, which must not run any Python: this handle is
+    /// locked meanwhile.
+    fn look<T>(&self, py: Python<'_>, then: impl FnOnce(&[u8]) -> PyResult<T>) -> PyResult<T> {
+        let mut document = self.lock(py);
+        // Over before anyone else could have taken the GIL.
+        if let Some(json) = document.glance() {
+            return then(json);
+        }
+        let document = &mut *document;
+        then(blocking(py, |_| document.snapshot())?)
     }
 
     fn with<T: Send>(
@@ -133,14 +140,12 @@ impl TaskDataRegion {
         py: Python<'_>,
         work: impl FnOnce(&mut Document) -> Result<T> + Send,
     ) -> PyResult<T> {
-        let mut opened = self.document.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-        let opened = &mut *opened;
-        blocking(py, |_| {
-            if opened.owner != process::id() {
-                opened.document = Document::open(self.run, &self.task)?;
-                opened.owner = process::id();
-            }
-            work(&mut opened.document)
-        })
+        let mut document = self.lock(py);
+        let document = &mut *document;
+        blocking(py, |_| work(document))
+    }
+
+    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Document> {
+        self.document.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
     }
 }
