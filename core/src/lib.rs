@@ -17,6 +17,7 @@ mod cores;
 mod error;
 pub mod fifo;
 pub mod files;
+mod fork;
 pub mod interrupt;
 mod json;
 mod key;

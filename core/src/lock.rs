@@ -4,6 +4,7 @@
 //! when its holder dies.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::{KeptFromChildren, Unshared, keep_from_children};
 use crate::interrupt;
 use crate::limits::LOCK_WAIT_SECONDS;
 use std::fs::{File, TryLockError};
@@ -31,6 +32,7 @@ pub(crate) struct Exclusive<'a> {
     file: &'a File,
     owner: u32,
     identify: fn() -> u32,
+    _kept: Option<KeptFromChildren>,
 }
 
 /// Locks `file`, which stands for `path`; `holder` is asked when that takes long.
@@ -43,11 +45,23 @@ pub(crate) fn exclusive<'a>(
     path: &Path,
     holder: impl Fn() -> Holder,
 ) -> Result<Exclusive<'a>> {
-    exclusive_by(process::id, file, path, holder)
+    let kept = keep_from_children(file);
+    let mut held = locked(process::id, file, path, holder)?;
+    held._kept = Some(kept);
+    Ok(held)
 }
 
 /// As [`exclusive`], for a caller with a cheaper way to know its process ID.
 pub(crate) fn exclusive_by<'a>(
+    identify: fn() -> u32,
+    file: &'a Unshared,
+    path: &Path,
+    holder: impl Fn() -> Holder,
+) -> Result<Exclusive<'a>> {
+    locked(identify, file, path, holder)
+}
+
+fn locked<'a>(
     identify: fn() -> u32,
     file: &'a File,
     path: &Path,
@@ -56,7 +70,7 @@ pub(crate) fn exclusive_by<'a>(
     let mut waiting: Option<Waiting> = None;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Exclusive { file, owner: identify(), identify }),
+            Ok(()) => return Ok(Exclusive { file, owner: identify(), identify, _kept: None }),
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
             Err(TryLockError::WouldBlock) => {}
         }
@@ -73,7 +87,8 @@ pub(crate) fn exclusive_by<'a>(
 
 /// Locks `file` if nobody else has.
 pub(crate) fn try_exclusive(identify: fn() -> u32, file: &File) -> Option<Exclusive<'_>> {
-    file.try_lock().ok().map(|()| Exclusive { file, owner: identify(), identify })
+    let kept = Some(keep_from_children(file));
+    file.try_lock().ok().map(|()| Exclusive { file, owner: identify(), identify, _kept: kept })
 }
 
 fn taken(path: &Path, holder: Option<u32>) -> Error {
@@ -116,6 +131,7 @@ impl Waiting {
     }
 }
 
+// The fields drop after this, so that the lock is kept from children until it is released.
 impl Drop for Exclusive<'_> {
     fn drop(&mut self) {
         // A child forked meanwhile shares the lock with its parent, whose it is to release.

@@ -4,6 +4,7 @@ use super::layout::{self, HEADER_BYTES, MAGIC, MAPPED_BYTES, VERSION};
 use super::map::{ControlPage, process_id};
 use super::place;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::Unshared;
 use crate::lock::{self, Exclusive, Holder};
 use rustix::fs::{FallocateFlags, fallocate};
 use std::cell::Cell;
@@ -16,7 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 
 #[derive(Debug)]
 pub(super) struct Control {
-    pub(super) file: File,
+    pub(super) file: Unshared,
     pub(super) page: Arc<ControlPage>,
     path: PathBuf,
     /// A forked child shares our descriptor and with it our lock; it has to open its own.
@@ -58,9 +59,13 @@ impl Control {
     }
 
     fn of(file: File, path: &Path) -> Result<Control> {
-        let page = ControlPage::new(&file).map_err(|error| Error::io("map", path, error))?;
+        // Through an opening of its own: forked children inherit the mapping, and would keep the
+        // lock if the mapping held what is locked.
+        let page = place::open_again(&file)
+            .and_then(|file| ControlPage::new(&file))
+            .map_err(|error| Error::io("map", path, error))?;
         Ok(Control {
-            file,
+            file: Unshared::new(file),
             page: Arc::new(page),
             path: path.to_owned(),
             opener: process_id(),
@@ -88,7 +93,7 @@ impl Control {
     /// the lock, after [`Control::is_usable`].
     pub(super) fn back_journal(&self) -> std::io::Result<()> {
         while !self.journal_backed.get() {
-            match fallocate(&self.file, FallocateFlags::empty(), 0, MAPPED_BYTES as u64) {
+            match fallocate(&*self.file, FallocateFlags::empty(), 0, MAPPED_BYTES as u64) {
                 Ok(()) => self.journal_backed.set(true),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),

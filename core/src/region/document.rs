@@ -332,8 +332,9 @@ impl Document {
 
     /// Opens anew what has been removed and made anew since.
     pub(super) fn refresh(&mut self) -> Result<()> {
-        // The control file each time: it is about to be read through its mapping.
-        let mut usable = self.control.is_usable()?;
+        // The control file each time: it is about to be read through its mapping. A forked child's
+        // own descriptor of it may lead nowhere.
+        let mut usable = self.control.is_own() && self.control.is_usable()?;
         if !self.names_are_fresh() {
             usable = usable && self.public.is_current()?;
             self.names_checked = Some(Instant::now());

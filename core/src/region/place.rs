@@ -69,9 +69,18 @@ pub(super) fn nameless(path: &Path) -> Result<File> {
         .map_err(|error| Error::io("create", path, error))
 }
 
+/// The file once more, for reading and writing, under another file description.
+pub(super) fn open_again(file: &File) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).open(by_descriptor(file))
+}
+
+fn by_descriptor(file: &File) -> String {
+    format!("/proc/self/fd/{}", file.as_raw_fd())
+}
+
 /// Gives a nameless file the name `path`; false when that name is taken.
 pub(super) fn name(file: &File, path: &Path) -> Result<bool> {
-    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let nameless = by_descriptor(file);
     match linkat(CWD, nameless.as_str(), CWD, path, AtFlags::SYMLINK_FOLLOW) {
         Ok(()) => Ok(true),
         Err(rustix::io::Errno::EXIST) => Ok(false),

@@ -2,6 +2,7 @@
 
 use super::{RunId, directory, remains};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::Unshared;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -68,8 +69,9 @@ pub fn owner_of(run: RunId) -> Owner {
 pub struct Run {
     id: RunId,
     dir: PathBuf,
-    /// Held, never read again: the kernel frees it whatever end this process takes.
-    _lock: File,
+    /// Held, never read again: the kernel frees it whatever end this process takes, also while
+    /// children live that it forked.
+    _lock: Unshared,
     owner: u32,
 }
 
@@ -90,7 +92,7 @@ impl Run {
         write_record(&mut lock, &record)
             .map_err(|error| Error::io("write", &id.lock_path(), error))?;
         directory::make(&dir)?;
-        Ok(Run { id, dir, _lock: lock, owner })
+        Ok(Run { id, dir, _lock: Unshared::new(lock), owner })
     }
 
     /// The run's number.
