@@ -1,6 +1,7 @@
 //! The toolkit end to end: staged programs, real processes, sockets, signals.
 #![allow(missing_docs, reason = "tests are named by what they show")]
 
+mod datasets;
 mod docs;
 mod edges;
 mod examples;

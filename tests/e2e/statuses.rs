@@ -29,6 +29,9 @@ fn what_is_missing_is_status_3() {
     refused(&place, "otto-mmap-read nobody", 3, &["nobody"]);
     refused(&place, "otto-mmap-read nobody key", 3, &["nobody"]);
     refused(&place, "otto-mmap-read --dataset nothing", 3, &["nothing"]);
+    refused(&place, "otto-mmap-read --stat nothing", 3, &["nothing"]);
+    refused(&place, "otto-mmap-write --remove nobody", 3, &["nobody"]);
+    refused(&place, "otto-mmap-write --remove --dataset nothing", 3, &["nothing"]);
     refused(&place, "otto-pipe read nothing", 3, &["nothing"]);
 }
 
@@ -60,7 +63,20 @@ fn wrong_usage_is_status_2() {
         "otto-pipe create",
         "otto-pipe create bad/name",
         "otto-mmap-write",
+        "otto-mmap-write --remove",
+        "otto-mmap-write --remove task key",
+        "otto-mmap-write --remove --dataset d file",
+        "otto-mmap-write --remove --dataset d --spill",
+        "otto-mmap-write --spill task key value",
+        "otto-mmap-write --dataset bad/name /etc/hosts",
+        "otto-mmap-write --dataset d /tmp",
         "otto-mmap-read",
+        "otto-mmap-read task --wait",
+        "otto-mmap-read task key --timeout 1",
+        "otto-mmap-read task key --wait --timeout soon",
+        "otto-mmap-read --list --stat d",
+        "otto-mmap-read --output f task",
+        "otto-mmap-read --list --wait",
         "otto-get --no-such-option key",
     ] {
         refused(&place, command, 2, &[]);

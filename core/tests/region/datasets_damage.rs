@@ -77,7 +77,7 @@ const DAMAGES: [Damage; 16] = [
     (
         "data a link to nothing of ours",
         |data, _| {
-            fs::remove_file(data).and_then(|()| symlink("/var/tmp/otto-0/1/d.0", data)).unwrap()
+            fs::remove_file(data).and_then(|()| symlink("/var/tmp/otto-0/1/d.0", data)).unwrap();
         },
         Some(ErrorKind::Io),
     ),

@@ -18,6 +18,14 @@ fn main() -> ExitCode {
 }
 
 fn read(arguments: &Arguments) -> Done {
+    for (option, needed) in [("output", "--dataset"), ("wait", "KEY")] {
+        if arguments.given(option).is_some()
+            && arguments.given(needed.trim_start_matches('-')).is_none()
+        {
+            let message = format!("--{option} goes with {needed} (see otto-mmap-read --help)");
+            return Err(Error::new(ErrorKind::Usage, message).into());
+        }
+    }
     if arguments.flag("list") {
         print(list(arguments.flag("json"))?.as_bytes())?;
         return Ok(0);

@@ -20,8 +20,7 @@ fn write(arguments: &Arguments) -> Done {
     let dataset = arguments.given("dataset").map(TaskName::parse).transpose()?;
     match (dataset, arguments.given("TASK")) {
         (Some(_), Some(file)) if arguments.flag("remove") => {
-            let message = format!("--remove --dataset takes no file: {file}");
-            return Err(Error::new(ErrorKind::Usage, message).into());
+            return Err(usage(&format!("--remove --dataset takes no file: {file}")));
         }
         (Some(name), _) if arguments.flag("remove") => Dataset::remove(run, &name)?,
         (Some(name), source) => {
@@ -31,9 +30,19 @@ fn write(arguments: &Arguments) -> Done {
         (None, Some(task)) if arguments.flag("remove") => {
             Document::remove(run, &TaskName::parse(task)?)?;
         }
+        (None, _) if arguments.flag("spill") => {
+            return Err(usage("--spill is for datasets: give --dataset NAME"));
+        }
+        (None, None) if arguments.flag("remove") => {
+            return Err(usage("what is to be removed? Give TASK, or --dataset NAME"));
+        }
         (None, task) => set(run, task, arguments)?,
     }
     Ok(0)
+}
+
+fn usage(message: &str) -> anyhow::Error {
+    Error::new(ErrorKind::Usage, message).into()
 }
 
 /// Sets one key of a document.
@@ -41,8 +50,7 @@ fn set(run: RunId, task: Option<&str>, arguments: &Arguments) -> anyhow::Result<
     let (Some(task), Some(key), Some(value)) =
         (task, arguments.given("KEY"), arguments.given("VALUE"))
     else {
-        let message = "give TASK KEY VALUE, or --dataset NAME (see otto-mmap-write --help)";
-        return Err(Error::new(ErrorKind::Usage, message).into());
+        return Err(usage("give TASK KEY VALUE, or --dataset NAME (see otto-mmap-write --help)"));
     };
     let key = Key::of_task(&TaskName::parse(task)?, key)?;
     let literal = spelled_after_dashes(std::env::args_os());
