@@ -1,14 +1,21 @@
 //! Documents and datasets under abuse, and their format byte for byte.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod damage;
 mod datasets;
 mod datasets_damage;
 mod datasets_killed;
-mod faults;
 mod format;
+mod killed;
+mod mutants;
+mod races;
 #[allow(dead_code)]
 mod roles;
 mod scripts;
+mod space;
+mod stepped;
+mod stopped;
+mod traced;
 mod waiting;
 
 use otto_core::TaskName;

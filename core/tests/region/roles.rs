@@ -4,7 +4,9 @@
 //! environment variables; what it reports outlives its death in a file of one number.
 
 use std::env;
+use std::fmt::Arguments;
 use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -20,6 +22,16 @@ pub(crate) fn scaled(short: u64, full: u64) -> u64 {
     if env::var_os("OTTO_SOAK").is_some_and(|value| value == "1") { full } else { short }
 }
 
+/// Shows what was measured, in a soak run although the test passes: only the macros' output is
+/// held back.
+pub(crate) fn figures(what: Arguments<'_>) {
+    if scaled(0, 1) == 1 {
+        let _ = writeln!(io::stderr(), "figures: {what}");
+    } else {
+        eprintln!("figures: {what}");
+    }
+}
+
 /// The command that runs the role `name` of this test program at `place`.
 pub(crate) fn command(name: &str, place: &Path) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
@@ -31,6 +43,12 @@ pub(crate) fn command(name: &str, place: &Path) -> Command {
 /// Starts the role `name`; `count` is its to interpret.
 pub(crate) fn start(name: &str, place: &Path, count: u64) -> Child {
     command(name, place).env(COUNT, count.to_string()).spawn().unwrap()
+}
+
+/// As [`start`], of a role that may well fail: without its complaints.
+pub(crate) fn start_silently(name: &str, place: &Path, count: u64) -> Child {
+    let mut command = command(name, place);
+    command.env(COUNT, count.to_string()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Within a role: its place and count. `None` in an ordinary test run.
@@ -62,24 +80,40 @@ impl Report {
         if size == 8 { u64::from_le_bytes(bytes) } else { 0 }
     }
 
-    /// Waits until the number is above `floor`; panics after half a minute.
+    /// Waits until the number is above `floor`; panics after a minute.
     pub(crate) fn wait_above(&self, floor: u64) {
-        let deadline = Instant::now() + Duration::from_secs(30);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while self.get() <= floor {
             assert!(Instant::now() < deadline, "the other process makes no progress");
             thread::yield_now();
         }
     }
+
+    /// As [`Report::wait_above`]; false when `child`, whose report it is, has ended before that.
+    pub(crate) fn rises_above(&self, floor: u64, child: &mut Child) -> bool {
+        while child.try_wait().unwrap().is_none() {
+            if self.get() > floor {
+                return true;
+            }
+            thread::yield_now();
+        }
+        false
+    }
 }
 
-/// Kills `child` (SIGKILL) after `spin` and takes its status.
-pub(crate) fn kill_after(mut child: Child, spin: Duration) {
-    let start = Instant::now();
-    while start.elapsed() < spin {
-        std::hint::spin_loop();
-    }
+/// Kills `child` (SIGKILL) after `wait` and takes its status.
+pub(crate) fn kill_after(mut child: Child, wait: Duration) {
+    spin(wait);
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+/// Lets so much time pass, exactly.
+pub(crate) fn spin(wait: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < wait {
+        std::hint::spin_loop();
+    }
 }
 
 /// A cheap sequence of numbers, the same in each run of a test.

@@ -1,0 +1,133 @@
+//! Whatever is done to the files of a document is an error that says so, never a signal, a panic or a
+//! wait; and a new document can take its place.
+
+use crate::roles::{Random, checked_object, figures, number_of, scaled};
+use crate::{own_run, task};
+use nix::sys::stat::Mode;
+use nix::unistd::{Uid, chown, geteuid, mkfifo};
+use otto_core::region::{Document, DocumentStore, SIZE_DEFAULT};
+use otto_core::{Condition, Error, ErrorKind, Json, Key, Values};
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{FileExt, symlink};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+const DAMAGES: [&str; 10] = [
+    "cut", "garbage", "one byte", "unlinked", "replaced", "symlink", "folder", "FIFO", "foreign",
+    "linked",
+];
+
+fn remove(path: &Path) {
+    if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }.unwrap();
+}
+
+fn damage(what: &str, path: &Path, random: &mut Random) {
+    let write = || OpenOptions::new().write(true).open(path).unwrap();
+    let length = write().metadata().unwrap().len();
+    match what {
+        "cut" => write().set_len(random.below(length)).unwrap(),
+        "garbage" => {
+            let garbage: Vec<u8> = (0..300).map(|_| random.below(256) as u8).collect();
+            write().write_all_at(&garbage, random.below(4) * 0x40).unwrap();
+        }
+        "one byte" => {
+            let at = [random.below(length), random.below(0x110)][random.below(2) as usize];
+            write().write_all_at(&[random.below(256) as u8], at).unwrap();
+        }
+        "unlinked" => remove(path),
+        "linked" => fs::hard_link(path, path.with_extension("second")).unwrap(),
+        "foreign" if geteuid().is_root() => chown(path, Some(Uid::from_raw(65534)), None).unwrap(),
+        _ => {
+            remove(path);
+            match what {
+                "symlink" => symlink("/etc/passwd", path).unwrap(),
+                "folder" => fs::create_dir(path).unwrap(),
+                "FIFO" => mkfifo(path, Mode::S_IRWXU).unwrap(),
+                _ => fs::write(path, "something else").unwrap(),
+            }
+        }
+    }
+}
+
+fn is_told(what: &str, error: &Error) {
+    // A name gone is a document gone; what is no file of ours is refused when it is opened.
+    let typed = [ErrorKind::Corrupt, ErrorKind::NotFound, ErrorKind::Io].contains(&error.kind());
+    assert!(typed, "{what}: {:?} {error}", error.kind());
+    assert_eq!(error.to_string().lines().count(), 1, "{what}: {error}");
+    assert!(!error.to_string().contains("panic"), "{what}: {error}");
+}
+
+#[test]
+fn damage_is_a_typed_error_and_never_a_signal() {
+    let own = own_run();
+    let run = own.run.id();
+    let (public, control) = (run.document_path(&task("t")), run.control_path(&task("t")));
+    let mut random = Random(0xBAD);
+    let (turns, mut slowest, mut errors) = (scaled(100, 2000), Duration::ZERO, 0);
+    for turn in 0..turns {
+        let mut document = Document::create(run, &task("t"), SIZE_DEFAULT).unwrap();
+        let written = random.below(100);
+        document.write(checked_object(written).as_bytes()).unwrap();
+        let what = DAMAGES[(turn / 2) as usize % DAMAGES.len()];
+        damage(what, [&public, &control][turn as usize % 2], &mut random);
+        let what = format!("{what}, {}", ["public file", "control file"][turn as usize % 2]);
+        let start = Instant::now();
+        let mut check = |result: otto_core::Result<Vec<u8>>| match result {
+            Ok(json) => {
+                let old = json.is_empty() || number_of(&json) == Some(written);
+                // JSON again, by chance: as a script might have written it.
+                let taken = what == "one byte, public file"
+                    && Json::parse(std::str::from_utf8(&json).unwrap()).is_ok();
+                assert!(old || taken, "{what}: neither old nor an error");
+            }
+            Err(error) => {
+                errors += 1;
+                is_told(&what, &error);
+            }
+        };
+        check(document.read());
+        check(document.read());
+        check(Document::open(run, &task("t")).and_then(|mut other| other.read()));
+        let updated = document.update(|object| {
+            object.set("x", Json::null());
+            Ok(())
+        });
+        check(updated.map(|()| Vec::new()));
+        check(Document::create(run, &task("t"), SIZE_DEFAULT).map(|_| Vec::new()));
+        slowest = slowest.max(start.elapsed());
+        // As the messages say: removed, it can be made and written anew.
+        for path in [&public, &control, &public.with_extension("second")] {
+            if path.symlink_metadata().is_ok() {
+                remove(path);
+            }
+        }
+        let _ = fs::remove_file(control.with_extension("second"));
+        let mut document = Document::create(run, &task("t"), SIZE_DEFAULT).unwrap();
+        document.write(checked_object(7).as_bytes()).unwrap();
+        assert_eq!(number_of(&document.read().unwrap()), Some(7));
+    }
+    figures(format_args!("damage: {turns} turns, {errors} errors, the slowest turn {slowest:?}"));
+    assert!(slowest < Duration::from_secs(5), "{slowest:?}");
+}
+
+#[test]
+fn a_removed_document_is_not_found_and_can_be_made_again() {
+    let own = own_run();
+    let key = Key::parse("t.a").unwrap();
+    let (mut one, mut two) = (DocumentStore::open(own.run.id()), DocumentStore::open(own.run.id()));
+    for removed in ["both", "public"] {
+        one.set(&key, &Json::number(1), Condition::Always).unwrap();
+        assert_eq!(two.get(&key).unwrap(), Some(Json::number(1)));
+        fs::remove_file(own.run.id().document_path(&task("t"))).unwrap();
+        if removed == "both" {
+            fs::remove_file(own.run.id().control_path(&task("t"))).unwrap();
+        }
+        assert_eq!(
+            Document::open(own.run.id(), &task("t")).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
+        one.set(&Key::parse("t.b").unwrap(), &Json::number(2), Condition::Always).unwrap();
+        assert_eq!(two.get(&key).unwrap(), None);
+        assert_eq!(two.get(&Key::parse("t.b").unwrap()).unwrap(), Some(Json::number(2)));
+    }
+}

@@ -1,0 +1,86 @@
+//! Documents that grow, and memory that is full.
+
+use crate::roles::{assigned, checked_object, in_namespace, number_of, scaled};
+use crate::{own_run, task};
+use otto_core::region::{Document, SIZE_DEFAULT};
+use otto_core::{ErrorKind, Json};
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+#[test]
+fn a_document_grows_under_its_readers() {
+    let own = own_run();
+    let mut document = Document::create(own.run.id(), &task("t"), 16).unwrap();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..scaled(2, 8) {
+            scope.spawn(|| {
+                let mut document = Document::open(own.run.id(), &task("t")).unwrap();
+                while !done.load(Ordering::Relaxed) {
+                    let json = document.snapshot().unwrap();
+                    assert!(json.iter().all(|byte| *byte == b' ' || *byte == b'1'));
+                }
+            });
+        }
+        let mut size = 1;
+        while size <= 64 << 20 {
+            let mut json = vec![b' '; size];
+            json[size / 2] = b'1';
+            document.write(&json).unwrap();
+            assert_eq!(document.snapshot().unwrap().len(), size);
+            size *= 2;
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    // It never shrinks in place.
+    document.write(b"1").unwrap();
+    assert!(fs::metadata(document.path()).unwrap().len() > 64 << 20);
+}
+
+#[test]
+fn role_in_a_full_memory() {
+    if assigned("space::role_in_a_full_memory").is_none() {
+        return;
+    }
+    let own = own_run();
+    let mut document = Document::create(own.run.id(), &task("t"), SIZE_DEFAULT).unwrap();
+    document.write(checked_object(1).as_bytes()).unwrap();
+    for size in [1 << 20, 100 << 10, 90 << 10] {
+        let mut json = vec![b' '; size];
+        json[0] = b'1';
+        let error = document.write(&json).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+        assert_eq!(error.to_string().lines().count(), 1, "{error}");
+        assert_eq!(number_of(document.snapshot().unwrap()), Some(1), "the old document");
+    }
+    // Room for the image, none for the journal: what was taken for either is given back.
+    document.write(&[b'1'; 20_000]).unwrap();
+    let free = || nix::sys::statvfs::statvfs("/dev/shm").unwrap().blocks_available();
+    let before = free();
+    let error = document.write(&[b'2'; 32_000]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full, "{error}");
+    assert!(error.to_string().contains(".ctl"), "{error}");
+    assert!(free() >= before, "{} after {before}", free());
+    assert_eq!(document.snapshot().unwrap(), [b'1'; 20_000]);
+    document.write(checked_object(1).as_bytes()).unwrap();
+    let name = task("d");
+    let error = otto_core::region::Dataset::publish(
+        own.run.id(),
+        &name,
+        &mut &[0; 300_000][..],
+        Some(300_000),
+        &Json::null(),
+    )
+    .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    assert!(error.to_string().contains("300000"), "{error}");
+    assert!(otto_core::region::Dataset::list(own.run.id()).unwrap().is_empty());
+}
+
+#[test]
+fn a_full_memory_is_one_clear_line_and_the_old_document_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=64k none /dev/shm && shift && exec \"$@\"";
+    in_namespace(script, "space::role_in_a_full_memory", folder.path());
+}
