@@ -2,6 +2,7 @@
 
 use super::dataset::DatasetInfo;
 use super::map::Writable;
+use super::place;
 use super::placing::put_in_place;
 use super::publish::check_about;
 use super::unpublished::{Needed, Spill, Unpublished};
@@ -64,10 +65,12 @@ impl DatasetBuilder {
         file.write_all_at(header, 0)
             .map_err(|error| unpublished.failed(Needed::Exactly(length), error))?;
         let length = NonZeroUsize::new(length as usize).filter(|_| size > 0);
-        let map =
-            length.map(|length| Writable::new(file, length)).transpose().map_err(|error| {
-                Error::io(&format!("map {size} bytes of"), &run.dataset_path(name), error)
-            })?;
+        // Through an opening of its own: a forked child inherits the mapping, and would keep the
+        // lock that tells others of a living publisher.
+        let map = |length| place::open_again(file).and_then(|file| Writable::new(&file, length));
+        let map = length.map(map).transpose().map_err(|error| {
+            Error::io(&format!("map {size} bytes of"), &run.dataset_path(name), error)
+        })?;
         let (header, size) = (header.len(), size as usize);
         let name = name.clone();
         Ok(DatasetBuilder { run, name, file: unpublished, map, header, size, published: false })
@@ -99,13 +102,15 @@ impl DatasetBuilder {
     /// and another try is possible.
     ///
     /// # Errors
-    /// As [`Dataset::publish`](super::Dataset::publish); [`ErrorKind::Usage`] the second time.
+    /// As [`Dataset::publish`](super::Dataset::publish); [`ErrorKind::Usage`] the second time,
+    /// and in a forked child.
     pub fn publish(&mut self, about: &Json) -> Result<DatasetInfo> {
         if self.published {
             let message = format!("dataset {} is published already: build a new one", self.name);
             return Err(Error::usage(message));
         }
         check_about(&self.name, about)?;
+        self.file.check_own(&self.name)?;
         if let Some(map) = &mut self.map {
             let path = self.run.dataset_path(&self.name);
             map.detach(&self.file.file).map_err(|error| Error::io("map", &path, error))?;

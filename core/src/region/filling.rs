@@ -90,7 +90,7 @@ impl<'a> Filling<'a> {
 
     pub(super) fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
-            match self.file.file.write(bytes) {
+            match (&*self.file.file).write(bytes) {
                 Ok(0) => self.make_room(bytes.len() as u64, io::ErrorKind::WriteZero.into())?,
                 Ok(count) => {
                     self.filled += count as u64;
@@ -157,7 +157,7 @@ impl<'a> Filling<'a> {
 
     /// Moves what there is so far to disk.
     fn spill_over(&mut self, needed: Needed) -> Result<()> {
-        let mut disk = Unpublished::on_disk(self.run, self.name)?;
+        let disk = Unpublished::on_disk(self.run, self.name)?;
         disk.allocate(self.filled, &mut || self.go_on())?;
         let (mut moving, mut done) = (Moving::new(Some(0)), 0);
         while done < self.filled {
@@ -168,11 +168,11 @@ impl<'a> Filling<'a> {
                 Piece::Full(error) => return Err(disk.failed(needed, error)),
                 Piece::End => return Err(unreadable(io::ErrorKind::UnexpectedEof.into())),
                 Piece::Unable => {
-                    let mut memory = &self.file.file;
+                    let mut memory = &*self.file.file;
                     memory
                         .seek(SeekFrom::Start(done))
                         .and_then(|_| {
-                            io::copy(&mut memory.take(self.filled - done), &mut disk.file)
+                            io::copy(&mut memory.take(self.filled - done), &mut &*disk.file)
                         })
                         .map_err(|error| disk.failed(needed, error))?;
                     done = self.filled;

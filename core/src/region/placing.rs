@@ -28,6 +28,7 @@ pub(super) fn put_in_place(
     size: u64,
     about: &Json,
 ) -> Result<DatasetInfo> {
+    unpublished.check_own(name)?;
     let placing = Placing { run, name, unpublished };
     let on_disk = unpublished.on_disk.is_some();
     let info = DatasetInfo { size, offset, generation: 1, about: about.clone(), on_disk };
@@ -47,7 +48,7 @@ impl Placing<'_> {
     fn publish(&self, mut info: DatasetInfo) -> Result<DatasetInfo> {
         let path = self.run.dataset_path(self.name);
         // Nobody is to change it any more, by a stray `> file` least of all.
-        fchmod(&self.unpublished.file, Mode::RUSR)
+        fchmod(&*self.unpublished.file, Mode::RUSR)
             .map_err(|error| Error::io("seal", &path, error.into()))?;
         loop {
             match Current::open(self.run, self.name) {

@@ -3,6 +3,7 @@
 use super::map::process_id;
 use super::{place, room};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::Unshared;
 use crate::key::TaskName;
 use crate::limits::ALLOCATION_STEP_BYTES;
 use crate::run::{self, RunId, SHARED_MEMORY};
@@ -44,7 +45,7 @@ pub(super) type GoOn<'a> = &'a mut dyn FnMut() -> Result<()>;
 /// so that whoever gets that lock knows that the publisher is done, or dead.
 #[derive(Debug)]
 pub(super) struct Unpublished {
-    pub(super) file: File,
+    pub(super) file: Unshared,
     /// Where it lies, if that is on disk.
     pub(super) on_disk: Option<PathBuf>,
     /// The name it will get, for messages.
@@ -58,7 +59,7 @@ impl Unpublished {
         let path = run.dataset_path(name);
         let file = place::nameless(&path)?;
         file.try_lock().map_err(|error| Error::io("lock", &path, error.into()))?;
-        Ok(Unpublished { file, on_disk: None, path, owner: process_id() })
+        Ok(Unpublished::of(file, None, path))
     }
 
     pub(super) fn on_disk(run: RunId, name: &TaskName) -> Result<Unpublished> {
@@ -77,9 +78,22 @@ impl Unpublished {
             if file.try_lock().is_ok() && place::leads_to(&on_disk, &file) {
                 let path = run.dataset_path(name);
                 let on_disk = Some(on_disk);
-                return Ok(Unpublished { file, on_disk, path, owner: process_id() });
+                return Ok(Unpublished::of(file, on_disk, path));
             }
         }
+    }
+
+    fn of(file: File, on_disk: Option<PathBuf>, path: PathBuf) -> Unpublished {
+        Unpublished { file: Unshared::new(file), on_disk, path, owner: process_id() }
+    }
+
+    /// Refuses a forked child, which has no more than a copy of this value.
+    pub(super) fn check_own(&self, name: &TaskName) -> Result<()> {
+        if self.owner == process_id() {
+            return Ok(());
+        }
+        let message = format!("dataset {name} can be published only by the process that began it");
+        Err(Error::usage(message))
     }
 
     /// A file for `size` bytes, taken from memory; where that has no room, as `spill` says.
@@ -112,7 +126,7 @@ impl Unpublished {
             // Asked first, so that nothing is filled up in vain.
             self.check_room(Needed::Exactly(size), size - done)?;
             let length = step.min(size - done);
-            match fallocate(&self.file, FallocateFlags::empty(), done, length) {
+            match fallocate(&*self.file, FallocateFlags::empty(), done, length) {
                 Ok(()) => {
                     done += length;
                     step = (step * 2).min(ALLOCATION_STEP_BYTES);
