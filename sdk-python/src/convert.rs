@@ -1,7 +1,9 @@
 //! Python objects to JSON and back.
 //!
-//! Python's own types are [encoded](crate::encode) here; scalars are decoded here. What is left goes
-//! through the `json` module, imported when first needed.
+//! Both ways are [encoded](crate::encode) and [decoded](crate::decode) here. Only objects that are not
+//! of Python's own types go through the `json` module, imported when first needed.
+
+pub(crate) use crate::decode::from_json;
 
 use crate::encode::{encode, utf8};
 use crate::errors::{lift, usage};
@@ -9,7 +11,7 @@ use otto_core::Json;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyDict, PyNone, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString};
 
 /// `value` as JSON.
 ///
@@ -28,29 +30,6 @@ pub(crate) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<Json> {
     let text = encoder(py)?.call1((value,)).map_err(|error| explain(py, error))?;
     let text = text.cast::<PyString>()?;
     lift(py, Json::parse(utf8(text)?))
-}
-
-/// The Python object `json` says.
-pub(crate) fn from_json<'py>(py: Python<'py>, json: &Json) -> PyResult<Bound<'py, PyAny>> {
-    let text = json.as_str();
-    match text.as_bytes()[0] {
-        b'"' => {
-            let inside = &text[1..text.len() - 1];
-            if !inside.contains('\\') {
-                return Ok(PyString::new(py, inside).into_any());
-            }
-            let decoded = json.decode_string().unwrap_or_default();
-            Ok(PyString::new(py, &decoded).into_any())
-        }
-        b'n' => Ok(PyNone::get(py).to_owned().into_any()),
-        b't' => Ok(PyBool::new(py, true).to_owned().into_any()),
-        b'f' => Ok(PyBool::new(py, false).to_owned().into_any()),
-        b'{' | b'[' => decode(py, text),
-        _ => match text.parse::<i64>() {
-            Ok(number) => Ok(number.into_pyobject(py)?.into_any()),
-            Err(_) => decode(py, text),
-        },
-    }
 }
 
 /// The encoder's own complaints, as this module's.
@@ -74,16 +53,4 @@ fn encoder(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
         Ok::<_, PyErr>(class.call((), Some(&options))?.getattr("encode")?.unbind())
     })?;
     Ok(encode.bind(py))
-}
-
-/// The object in `text`, which is checked and compact: so the scanner alone will do, without the
-/// search for white space around it that costs as much again.
-fn decode<'py>(py: Python<'py>, text: &str) -> PyResult<Bound<'py, PyAny>> {
-    static SCAN: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let scan = SCAN.get_or_try_init(py, || {
-        let class = py.import("json")?.getattr("JSONDecoder")?;
-        Ok::<_, PyErr>(class.call0()?.getattr("scan_once")?.unbind())
-    })?;
-    let found = scan.bind(py).call1((text, 0))?;
-    found.cast::<PyTuple>()?.get_item(0)
 }

@@ -10,6 +10,7 @@ mod convert;
 mod create_dataset;
 mod crossing;
 mod dataset;
+mod decode;
 mod encode;
 mod errors;
 mod exit;

@@ -3,6 +3,7 @@
 import enum
 import json
 import math
+import random
 
 import otto
 import pytest
@@ -63,6 +64,37 @@ def test_what_json_reads_differently_is_stored_as_json_says(via: str) -> None:
     ]:
         otto.set("t.value", value)
         assert otto.get("t.value") == expected
+
+
+def test_any_json_text_is_read_as_the_json_module_reads_it(server: otto.Server) -> None:
+    chance = random.Random(1)
+    region = otto.TaskDataRegion.create("texts")
+    for _ in range(2000):
+        text = json.dumps(anything(chance, 0), ensure_ascii=chance.random() < 0.5)
+        region.write(text.encode())
+        assert repr(region.read_json()) == repr(json.loads(text)), text
+    for text in ["1e400", "-0", "1E5", "1.10", '{"a":1,"b":[],"a":{}}', " [ [ ] , { } ] "]:
+        region.write(text.encode())
+        assert repr(region.read_json()) == repr(json.loads(text)), text
+
+
+def anything(chance: random.Random, depth: int) -> object:
+    """Some value, at the deepest level a scalar."""
+    kind = chance.randrange(8 if depth < 6 else 6)
+    if kind == 0:
+        return chance.choice([None, True, False])
+    if kind == 1:
+        return chance.randrange(-(10**20), 10**20) // 10 ** chance.randrange(21)
+    if kind == 2:
+        return chance.uniform(-1, 1) * 10.0 ** chance.randrange(-30, 30)
+    if kind < 6:
+        return "".join(chance.choices('ab"\\\n\t/é😀日,]}[{: \x00', k=chance.randrange(12)))
+    if kind == 6:
+        return [anything(chance, depth + 1) for _ in range(chance.randrange(5))]
+    return {
+        "".join(chance.choices('ab"\\é,]}', k=chance.randrange(4))): anything(chance, depth + 1)
+        for _ in range(chance.randrange(5))
+    }
 
 
 @pytest.mark.parametrize(
