@@ -7,7 +7,9 @@ mod datasets_damage;
 mod datasets_killed;
 mod format;
 mod killed;
+mod linear;
 mod mutants;
+mod naive;
 mod races;
 #[allow(dead_code)]
 mod roles;
@@ -15,6 +17,7 @@ mod scripts;
 mod space;
 mod stepped;
 mod stopped;
+mod torn;
 mod traced;
 mod waiting;
 
