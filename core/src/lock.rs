@@ -85,6 +85,11 @@ fn locked<'a>(
     }
 }
 
+/// As [`try_exclusive`], without what an [`Unshared`] file brings along.
+pub(crate) fn try_exclusive_by(identify: fn() -> u32, file: &Unshared) -> Option<Exclusive<'_>> {
+    file.try_lock().ok().map(|()| Exclusive { file, owner: identify(), identify, _kept: None })
+}
+
 /// Locks `file` if nobody else has.
 pub(crate) fn try_exclusive(identify: fn() -> u32, file: &File) -> Option<Exclusive<'_>> {
     let kept = Some(keep_from_children(file));

@@ -68,7 +68,7 @@ impl TaskDataRegion {
     /// Replaces the whole document with `value`, anything JSON can say.
     fn write_json(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let json = to_json(value)?;
-        self.with(py, |document| document.write(json.as_str().as_bytes()))
+        self.put(py, json.as_str().as_bytes())
     }
 
     /// The JSON text as it stands, empty when nothing has been written.
@@ -78,7 +78,7 @@ impl TaskDataRegion {
 
     /// Replaces the whole document with JSON text.
     fn write(&self, py: Python<'_>, json: PyBackedBytes) -> PyResult<()> {
-        self.with(py, |document| document.write(&json))
+        self.put(py, &json)
     }
 
     /// Sets some keys of the object the document holds; no other writer's change is lost.
@@ -111,6 +111,9 @@ impl TaskDataRegion {
     }
 }
 
+/// Largest JSON that is written with the GIL held, in bytes.
+const QUICK_BYTES: usize = 4096;
+
 impl TaskDataRegion {
     fn new(
         py: Python<'_>,
@@ -133,6 +136,14 @@ impl TaskDataRegion {
         }
         let document = &mut *document;
         then(blocking(py, |_| document.snapshot())?)
+    }
+
+    fn put(&self, py: Python<'_>, json: &[u8]) -> PyResult<()> {
+        // Over before anyone else could have taken the GIL, unless another writer is at work.
+        if json.len() <= QUICK_BYTES && lift(py, self.lock(py).try_write(json))? {
+            return Ok(());
+        }
+        self.with(py, |document| document.write(json))
     }
 
     fn with<T: Send>(

@@ -119,7 +119,7 @@ impl Control {
 
     /// Takes the lock if it is free.
     pub(super) fn try_lock(&self) -> Option<Exclusive<'_>> {
-        if self.is_own() { lock::try_exclusive(process_id, &self.file) } else { None }
+        if self.is_own() { lock::try_exclusive_by(process_id, &self.file) } else { None }
     }
 
     fn holder(&self) -> Holder {

@@ -16,6 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::json;
 use crate::key::TaskName;
 use crate::limits::DOCUMENT_BYTES_DEFAULT;
+use crate::lock::Exclusive;
 use crate::object::Object;
 use crate::objects::{check_size, not_an_object};
 use crate::run::RunId;
@@ -276,6 +277,32 @@ impl Document {
         Ok(())
     }
 
+    /// As [`Document::write`] if no other writer is at work at this moment, which takes a few
+    /// microseconds and never waits. False: nothing has been done.
+    ///
+    /// # Errors
+    /// As [`Document::write`].
+    ///
+    /// ```
+    /// use otto_core::{TaskName, region::Document, run::{Descendants, Run}};
+    /// let run = Run::create(Descendants::Left).unwrap();
+    /// let task = TaskName::parse("build").unwrap();
+    /// let mut document = Document::create(run.id(), &task, 4096).unwrap();
+    /// assert!(document.try_write(b"1").unwrap());
+    /// assert_eq!(document.glance(), Some(&b"1"[..]));
+    /// ```
+    pub fn try_write(&mut self, json: &[u8]) -> Result<bool> {
+        json::scan(json::utf8(json)?.as_bytes())?;
+        self.json = 0..0;
+        let found = self.locked_by(
+            Gone::Refused,
+            |control| Ok(control.try_lock()),
+            |held| held.commit(json),
+        )?;
+        self.json = found.clone().unwrap_or_default();
+        Ok(found.is_some())
+    }
+
     /// Changes the object that the document holds; no other writer's change is lost. When
     /// `change` fails nothing is written.
     ///
@@ -351,11 +378,22 @@ impl Document {
         gone: Gone,
         work: impl FnOnce(&mut Held<'_>) -> Result<R>,
     ) -> Result<R> {
+        let done = self.locked_by(gone, |control| control.lock().map(Some), work)?;
+        done.ok_or_else(|| missing(&self.public_path))
+    }
+
+    /// `work` under the lock that `take` gets; `None` when it gets none.
+    fn locked_by<R>(
+        &mut self,
+        gone: Gone,
+        take: impl Fn(&Control) -> Result<Option<Exclusive<'_>>>,
+        work: impl FnOnce(&mut Held<'_>) -> Result<R>,
+    ) -> Result<Option<R>> {
         loop {
             if !self.control.is_own() {
                 self.attach_anew(gone)?;
             }
-            let guard = self.control.lock()?;
+            let Some(guard) = take(&self.control)? else { return Ok(None) };
             if !self.control.is_usable()? || !self.public.is_current()? {
                 drop(guard);
                 self.attach_anew(gone)?;
@@ -372,7 +410,7 @@ impl Document {
             };
             let result = held.recover().and_then(|()| work(&mut held));
             drop(guard);
-            return result;
+            return result.map(Some);
         }
     }
 
