@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fork::{KeptFromChildren, Unshared, keep_from_children};
 use crate::interrupt;
 use crate::limits::LOCK_WAIT_SECONDS;
+use std::cell::OnceCell;
 use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -46,19 +47,21 @@ pub(crate) fn exclusive<'a>(
     holder: impl Fn() -> Holder,
 ) -> Result<Exclusive<'a>> {
     let kept = keep_from_children(file);
-    let mut held = locked(process::id, file, path, holder)?;
+    let mut held = locked(process::id, file, path, holder, |time, _| thread::sleep(time))?;
     held._kept = Some(kept);
     Ok(held)
 }
 
-/// As [`exclusive`], for a caller with a cheaper way to know its process ID.
+/// As [`exclusive`], for a caller with a cheaper way to know its process ID, and a better one to
+/// sleep: for so long at most, having waited for so long.
 pub(crate) fn exclusive_by<'a>(
     identify: fn() -> u32,
     file: &'a Unshared,
     path: &Path,
     holder: impl Fn() -> Holder,
+    sleep: impl Fn(Duration, Duration),
 ) -> Result<Exclusive<'a>> {
-    locked(identify, file, path, holder)
+    locked(identify, file, path, holder, sleep)
 }
 
 fn locked<'a>(
@@ -66,7 +69,10 @@ fn locked<'a>(
     file: &'a File,
     path: &Path,
     holder: impl Fn() -> Holder,
+    sleep: impl Fn(Duration, Duration),
 ) -> Result<Exclusive<'a>> {
+    let begin = OnceCell::new();
+    let sleep = |time| sleep(time, begin.get_or_init(Instant::now).elapsed());
     let mut waiting: Option<Waiting> = None;
     loop {
         match file.try_lock() {
@@ -74,7 +80,7 @@ fn locked<'a>(
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
             Err(TryLockError::WouldBlock) => {}
         }
-        if !waiting.get_or_insert_with(|| Waiting::new(holder().progress)).once()? {
+        if !waiting.get_or_insert_with(|| Waiting::new(holder().progress)).once(sleep)? {
             let now = holder();
             if waiting.as_ref().is_some_and(|waiting| waiting.progress == now.progress) {
                 return Err(taken(path, now.process));
@@ -121,13 +127,13 @@ impl Waiting {
     }
 
     /// Pauses; false when it has been long enough.
-    fn once(&mut self) -> Result<bool> {
+    fn once(&mut self, sleep: impl Fn(Duration)) -> Result<bool> {
         self.tries += 1;
         if self.tries <= YIELDS {
             thread::yield_now();
             return Ok(true);
         }
-        thread::sleep(self.sleep);
+        sleep(self.sleep);
         self.sleep = (self.sleep * 2).min(SLEEP_MAX);
         if self.tries.is_multiple_of(TRIES_PER_CHECK) {
             interrupt::check()?;

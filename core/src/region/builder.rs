@@ -67,7 +67,8 @@ impl DatasetBuilder {
         let length = NonZeroUsize::new(length as usize).filter(|_| size > 0);
         // Through an opening of its own: a forked child inherits the mapping, and would keep the
         // lock that tells others of a living publisher.
-        let map = |length| place::open_again(file).and_then(|file| Writable::new(&file, length));
+        let map =
+            |length| place::open_again(file, true).and_then(|file| Writable::new(&file, length));
         let map = length.map(map).transpose().map_err(|error| {
             Error::io(&format!("map {size} bytes of"), &run.dataset_path(name), error)
         })?;

@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fork::Unshared;
 use crate::lock::{self, Exclusive, Holder};
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::thread::futex::{self, Flags, Timespec};
 use std::cell::Cell;
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -14,10 +15,19 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::thread;
+use std::time::Duration;
+
+/// How long a writer waits for the lock before it asks the others to give way.
+const STARVING: Duration = Duration::from_millis(5);
+/// How long these stay away then: a sleeping core takes about 50 us to wake up.
+const HAND_OVER: Duration = Duration::from_micros(200);
 
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) file: Unshared,
+    /// Otherwise nothing may be stored to the page, and the lock is of no use.
+    pub(super) writable: bool,
     pub(super) page: Arc<ControlPage>,
     path: PathBuf,
     /// A forked child shares our descriptor and with it our lock; it has to open its own.
@@ -29,7 +39,7 @@ pub(super) struct Control {
 impl Control {
     /// The control file at `path`; `None` when there is none.
     pub(super) fn open(path: &Path) -> Result<Option<Control>> {
-        let Some((file, found)) = place::open(path, true)? else { return Ok(None) };
+        let Some((file, found, writable)) = place::open_widely(path)? else { return Ok(None) };
         let mut start = [0; 16];
         let whole = found.st_size >= HEADER_BYTES as i64
             && file.read_exact_at(&mut start, 0).is_ok()
@@ -37,7 +47,7 @@ impl Control {
         if !whole {
             return Err(not_ours(path, &start));
         }
-        Control::of(file, path).map(Some)
+        Control::of(file, path, writable).map(Some)
     }
 
     /// The control file at `path`, made where missing: it appears complete or not at all.
@@ -53,19 +63,21 @@ impl Control {
             file.write_all_at(&layout::new_header(uuid.to_ne_bytes()), 0)
                 .map_err(|error| Error::io("create", path, error))?;
             if place::name(&file, path)? {
-                return Control::of(file, path);
+                return Control::of(file, path, true);
             }
         }
     }
 
-    fn of(file: File, path: &Path) -> Result<Control> {
+    fn of(file: File, path: &Path, writable: bool) -> Result<Control> {
         // Through an opening of its own: forked children inherit the mapping, and would keep the
         // lock if the mapping held what is locked.
-        let page = place::open_again(&file)
-            .and_then(|file| ControlPage::new(&file))
+        let map = if writable { ControlPage::new } else { ControlPage::read_only };
+        let page = place::open_again(&file, writable)
+            .and_then(|file| map(&file))
             .map_err(|error| Error::io("map", path, error))?;
         Ok(Control {
             file: Unshared::new(file),
+            writable,
             page: Arc::new(page),
             path: path.to_owned(),
             opener: process_id(),
@@ -114,12 +126,47 @@ impl Control {
 
     /// Takes the lock of all writers; only for a file that [is our own](Control::is_own).
     pub(super) fn lock(&self) -> Result<Exclusive<'_>> {
-        lock::exclusive_by(process_id, &self.file, &self.path, || self.holder())
+        if !self.writable {
+            return Err(Error::new(
+                ErrorKind::Io,
+                format!(
+                    "{} may only be read here: its document can't be changed",
+                    self.path.display()
+                ),
+            ));
+        }
+        let sleep = |time, waited| self.sleep(time, waited);
+        lock::exclusive_by(process_id, &self.file, &self.path, || self.holder(), sleep)
+    }
+
+    /// A waiter's pause. Writers that take the lock again at once leave it no moment: one that has
+    /// waited too long for such a moment says so.
+    fn sleep(&self, time: Duration, waited: Duration) {
+        if waited < STARVING || !self.is_usable().unwrap_or(false) {
+            return thread::sleep(time);
+        }
+        self.page.starving().store(1, Relaxed);
+        if let Ok(time) = Timespec::try_from(time) {
+            let _ = futex::wait(self.page.starving(), Flags::empty(), 1, Some(&time));
+        }
+    }
+
+    /// Lets a writer that has said so have the lock, which has just been released.
+    pub(super) fn give_way(&self) {
+        if self.page.starving().load(Relaxed) != 0 {
+            self.page.starving().store(0, Relaxed);
+            let _ = futex::wake(self.page.starving(), Flags::empty(), 1);
+            thread::sleep(HAND_OVER);
+        }
     }
 
     /// Takes the lock if it is free.
     pub(super) fn try_lock(&self) -> Option<Exclusive<'_>> {
-        if self.is_own() { lock::try_exclusive_by(process_id, &self.file) } else { None }
+        if self.is_own() && self.writable {
+            lock::try_exclusive_by(process_id, &self.file)
+        } else {
+            None
+        }
     }
 
     fn holder(&self) -> Holder {

@@ -13,6 +13,7 @@ use super::place;
 use super::public::{Public, read_image};
 use super::wait::ring;
 use crate::error::{Error, ErrorKind, Result};
+use crate::interrupt;
 use crate::json;
 use crate::key::TaskName;
 use crate::limits::DOCUMENT_BYTES_DEFAULT;
@@ -24,6 +25,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 use std::sync::atomic::fence;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Size of a document unless told otherwise, in bytes.
@@ -207,9 +209,16 @@ impl Document {
     /// Reads one consistent image: a small one that is whole in the public file is the document,
     /// whatever the sequence number says, for that is all that [`Document::look_once`] sees.
     fn look(&mut self) -> Result<Range<usize>> {
-        for _ in 0..READS_MAX {
+        // Whoever may not take the lock has to go on trying.
+        let reads = if self.control.writable { READS_MAX } else { u32::MAX };
+        for read in 0..reads {
+            if read > READS_MAX {
+                interrupt::check()?;
+                thread::yield_now();
+            }
             self.refresh()?;
-            let sequence = self.control.page.sequence().load(Acquire);
+            let sequence = self.control.page.sequence().load(Relaxed);
+            fence(Acquire);
             let image = if sequence.is_multiple_of(2) {
                 read_image(&self.public.file, 0, &mut self.image)
             } else {
@@ -410,6 +419,7 @@ impl Document {
             };
             let result = held.recover().and_then(|()| work(&mut held));
             drop(guard);
+            self.control.give_way();
             return result.map(Some);
         }
     }
@@ -423,7 +433,9 @@ impl Document {
     fn read_foreign(&mut self, sequence: u64) -> Result<Option<Range<usize>>> {
         let path = &self.public_path;
         let found = read_foreign(&self.public, path, &mut self.image, || {
-            self.control.page.sequence().load(Acquire) == sequence
+            let now = self.control.page.sequence().load(Relaxed);
+            fence(Acquire);
+            now == sequence
         })?;
         Ok(found)
     }

@@ -25,6 +25,8 @@ pub(super) mod offset {
     pub(in crate::region) const NOTIFY: usize = 0x048;
     /// u32: not 0 while somebody may be asleep on `NOTIFY`.
     pub(in crate::region) const WAITED_FOR: usize = 0x04C;
+    /// u32: not 0 while a writer has long been waiting for the lock; the futex it sleeps on.
+    pub(in crate::region) const STARVING: usize = 0x050;
     /// u64: the value of `SEQUENCE` that the journal belongs to.
     pub(in crate::region) const JOURNAL_SEQUENCE: usize = 0x0C0;
     /// u32: length of the JSON in the journal.

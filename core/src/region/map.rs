@@ -30,6 +30,11 @@ impl ControlPage {
         Ok(ControlPage { map: MmapOptions::new().len(MAPPED_BYTES).map_raw(control)? })
     }
 
+    /// One that may only be loaded from, with relaxed ordering: a store raises SIGSEGV.
+    pub(super) fn read_only(control: &File) -> io::Result<ControlPage> {
+        Ok(ControlPage { map: MmapOptions::new().len(MAPPED_BYTES).map_raw_read_only(control)? })
+    }
+
     pub(super) fn inode(&self) -> &AtomicU64 {
         self.u64_at::<{ offset::INODE }>()
     }
@@ -44,6 +49,10 @@ impl ControlPage {
 
     pub(super) fn waited_for(&self) -> &AtomicU32 {
         self.u32_at::<{ offset::WAITED_FOR }>()
+    }
+
+    pub(super) fn starving(&self) -> &AtomicU32 {
+        self.u32_at::<{ offset::STARVING }>()
     }
 
     pub(super) fn journal_sequence(&self) -> &AtomicU64 {

@@ -45,6 +45,21 @@ pub(super) fn open(path: &Path, writable: bool) -> Result<Option<(File, Stat)>> 
     Ok(Some((file, found)))
 }
 
+/// [`open`] for writing, or only for reading where no more is allowed; which of the two it is.
+pub(super) fn open_widely(path: &Path) -> Result<Option<(File, Stat, bool)>> {
+    let writable = match open(path, true) {
+        Err(error) if is_refused(&error) => false,
+        opened => return Ok(opened?.map(|(file, found)| (file, found, true))),
+    };
+    Ok(open(path, writable)?.map(|(file, found)| (file, found, writable)))
+}
+
+/// Whether it is not for us to write: another mode, or a file system mounted for reading.
+fn is_refused(error: &Error) -> bool {
+    let kind = error.io_source().map(io::Error::kind);
+    matches!(kind, Some(io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem))
+}
+
 pub(super) fn status(file: &File, path: &Path) -> Result<Stat> {
     fstat(file).map_err(|error| Error::io("look at", path, error.into()))
 }
@@ -69,9 +84,9 @@ pub(super) fn nameless(path: &Path) -> Result<File> {
         .map_err(|error| Error::io("create", path, error))
 }
 
-/// The file once more, for reading and writing, under another file description.
-pub(super) fn open_again(file: &File) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).open(by_descriptor(file))
+/// The file once more, under another file description.
+pub(super) fn open_again(file: &File, writable: bool) -> io::Result<File> {
+    OpenOptions::new().read(true).write(writable).open(by_descriptor(file))
 }
 
 fn by_descriptor(file: &File) -> String {

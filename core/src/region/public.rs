@@ -24,8 +24,8 @@ pub(super) struct Public {
 
 impl Public {
     pub(super) fn open(path: &Path) -> Result<Option<Public>> {
-        let opened = place::open(path, true)?;
-        Ok(opened.map(|(file, found)| Public::of(file, &found, path)))
+        let opened = place::open_widely(path)?;
+        Ok(opened.map(|(file, found, _)| Public::of(file, &found, path)))
     }
 
     /// An empty document of `size` bytes (at least what an empty one takes), sparse. Called under

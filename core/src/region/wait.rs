@@ -33,10 +33,13 @@ pub(super) struct Bell {
 }
 
 impl Bell {
-    /// For a control file that is long enough to be read through its mapping.
-    pub(super) fn listen(page: &Arc<ControlPage>) -> Bell {
-        page.waited_for().store(1, Relaxed);
-        fence(SeqCst);
+    /// For a control file that is long enough to be read through its mapping. Where it may only be
+    /// read nobody can be told that we sleep: then only somebody else's wake-up helps.
+    pub(super) fn listen(page: &Arc<ControlPage>, writable: bool) -> Bell {
+        if writable {
+            page.waited_for().store(1, Relaxed);
+            fence(SeqCst);
+        }
         Bell { page: Arc::clone(page), count: page.notify().load(Relaxed) }
     }
 }
@@ -88,7 +91,7 @@ impl Document {
     /// For a waiter, before it looks.
     pub(super) fn listen(&mut self) -> Result<Bell> {
         self.refresh()?;
-        Ok(Bell::listen(&self.control.page))
+        Ok(Bell::listen(&self.control.page, self.control.writable))
     }
 
     pub(super) fn generation(&mut self) -> Result<u64> {

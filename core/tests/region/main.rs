@@ -19,6 +19,7 @@ mod stepped;
 mod stopped;
 mod torn;
 mod traced;
+mod turns;
 mod waiting;
 
 use otto_core::TaskName;
