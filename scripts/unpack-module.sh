@@ -8,5 +8,8 @@ rm -rf "$to/otto" "$to.unpacked"
 mkdir -p "$to"
 mv "$to.unpacked/otto" "$to/otto"
 rm -rf "$to.unpacked"
+# Compiled here, since most who import it may not write there. Hashes, not times, tie the
+# two: installing gives new times.
+"$python" -m compileall -q --invalidation-mode unchecked-hash "$to/otto"
 # Readable by every user the prefix is shared with, whatever the umask here.
 chmod -R u=rwX,go=rX "$to/otto"

@@ -177,7 +177,7 @@ impl Borrowed {
         let scattered = || view.getattr("suboffsets")?.is_truthy();
         let buffer = match shape.is_empty() || scattered()? {
             true => PyUntypedBuffer::get(&view.call_method0("tobytes")?)?,
-            false => PyUntypedBuffer::get(object)?,
+            false => PyUntypedBuffer::get(&view)?,
         };
         let format = view.getattr("format")?.extract()?;
         Ok(Borrowed { buffer, format, item_size: view.getattr("itemsize")?.extract()?, shape })

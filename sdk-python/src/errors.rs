@@ -40,12 +40,6 @@ pub(crate) fn usage(py: Python<'_>, message: impl Into<String>) -> PyErr {
     to_python(py, &Error::new(ErrorKind::Usage, message))
 }
 
-/// A package that is needed and not installed.
-pub(crate) fn missing(py: Python<'_>, package: &str) -> PyErr {
-    let message = format!("{package} is not installed: pip install {package}");
-    raise(py, "MissingPackage", (message,))
-}
-
 fn raise<A>(py: Python<'_>, class: &str, arguments: A) -> PyErr
 where
     A: pyo3::PyErrArguments + Send + Sync + 'static,

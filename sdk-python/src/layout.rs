@@ -29,7 +29,9 @@ impl Layout {
     pub(crate) fn new(format: &str, item_size: usize, shape: &[usize]) -> Option<Layout> {
         // memoryview reads as many bytes as the format says, whatever the buffer does.
         let consistent = format::single_size(format).is_none_or(|size| size == item_size);
-        if format.is_empty() || item_size == 0 || !consistent || shape.len() > DIMENSIONS_MAX {
+        // And numpy follows addresses.
+        let plain = !format.is_empty() && !format::holds_references(format);
+        if !plain || item_size == 0 || !consistent || shape.len() > DIMENSIONS_MAX {
             return None;
         }
         let mut strides = vec![0; shape.len()];

@@ -7,9 +7,9 @@
 mod buffer;
 mod client;
 mod convert;
-mod create_dataset;
 mod crossing;
-mod dataset;
+mod dataset_memory;
+mod datasets;
 mod decode;
 mod encode;
 mod errors;
@@ -23,7 +23,6 @@ mod layout;
 mod npy;
 mod output_pipe;
 mod output_stream;
-mod packages;
 mod place;
 mod progress;
 mod progress_report;
@@ -45,9 +44,9 @@ mod _otto {
     #[pymodule_export]
     use crate::client::OttoClient;
     #[pymodule_export]
-    use crate::create_dataset::{DatasetWriter, create_dataset};
+    use crate::dataset_memory::{DatasetMemory, element};
     #[pymodule_export]
-    use crate::dataset::{Dataset, get_dataset, list_datasets, open_dataset, remove_dataset};
+    use crate::datasets::{OpenDataset, get_dataset, list_datasets, remove_dataset};
     #[pymodule_export]
     use crate::functions::{
         delete, get, get_many, get_with_revision, incr, list_keys, publish, set, stats, subscribe,
@@ -60,7 +59,7 @@ mod _otto {
     #[pymodule_export]
     use crate::progress::{Progress, progress};
     #[pymodule_export]
-    use crate::put_dataset::put_dataset;
+    use crate::put_dataset::{put_elements, put_parts};
     #[pymodule_export]
     use crate::region::TaskDataRegion;
     #[pymodule_export]

@@ -1,7 +1,7 @@
 //! `otto.TaskDataRegion`: a task's document.
 
 use crate::convert::{from_json, to_json};
-use crate::crossing::blocking;
+use crate::crossing::{blocking, deadline};
 use crate::errors::{lift, usage};
 use otto_core::region::Document;
 use otto_core::run::{Environment, RunId};
@@ -27,7 +27,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct TaskDataRegion {
     /// A forked child may use its parent's: it reads from what it inherited, and opens the document
     /// anew before it locks.
-    document: Mutex<Document>,
+    /// Not there while a thread waits with it: others open one for themselves.
+    document: Mutex<Option<Document>>,
     run: RunId,
     task: TaskName,
 }
@@ -98,6 +99,82 @@ impl TaskDataRegion {
         })
     }
 
+    /// Waits until the document has `key`, written without its task, and returns the value.
+    ///
+    /// Without a key it waits until the document is another than what was last read or written
+    /// through this object, or waited for, and returns all of it. After `timeout` seconds
+    /// `TimedOut` is raised; `NotFound` when the document is removed.
+    ///
+    /// >>> import otto
+    /// >>> with otto.serve():
+    /// ...     region = otto.TaskDataRegion.create("build")
+    /// ...     region.update({"ready": True})
+    /// ...     region.wait("ready", timeout=30)
+    /// ...     otto.set("build.count", 1, via="mmap")
+    /// ...     region.wait(timeout=30)
+    /// True
+    /// {'ready': True, 'count': 1}
+    #[pyo3(signature = (key=None, *, timeout=None))]
+    fn wait<'py>(
+        &self,
+        py: Python<'py>,
+        key: Option<&str>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let deadline = deadline(py, timeout)?;
+        let mut place = self.lock(py).take();
+        let document = blocking(py, |_| self.opened(&mut place))?;
+        let outcome = match key {
+            Some(key) => blocking(py, |tick| document.wait_for(key, deadline, tick))
+                .and_then(|json| from_json(py, &json)),
+            None => {
+                blocking(py, |tick| document.wait(deadline, tick)).and_then(|json| match json {
+                    json if json.is_empty() => Ok(py.None().into_bound(py)),
+                    json => from_json(py, &lift(py, Json::parse_owned(json))?),
+                })
+            }
+        };
+        *self.lock(py) = place;
+        outcome
+    }
+
+    /// What is known about the document without its content, as a dict.
+    ///
+    /// `bytes` of JSON, `size` of the file, `generation`: the count of writes, `writer`: the process
+    /// that wrote last or None, and whether `writer_alive`.
+    ///
+    /// >>> import otto
+    /// >>> with otto.serve():
+    /// ...     region = otto.TaskDataRegion.create("build", 4096)
+    /// ...     region.write_json([1, 2])
+    /// ...     stat = region.stat()
+    /// >>> stat["bytes"], stat["size"], stat["generation"], stat["writer_alive"]
+    /// (5, 4096, 1, True)
+    fn stat<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        // By itself: a look is not a read that a later wait starts from.
+        let stat = blocking(py, |_| Document::open(self.run, &self.task)?.stat())?;
+        let found = PyDict::new(py);
+        found.set_item("bytes", stat.size)?;
+        found.set_item("size", stat.capacity)?;
+        found.set_item("generation", stat.generation)?;
+        found.set_item("writer", stat.writer)?;
+        found.set_item("writer_alive", stat.writer_alive)?;
+        Ok(found)
+    }
+
+    /// Removes the document; raises `NotFound` where there is none any more.
+    ///
+    /// >>> import otto
+    /// >>> with otto.serve():
+    /// ...     region = otto.TaskDataRegion.create("build")
+    /// ...     region.remove()
+    /// ...     otto.TaskDataRegion.open("build")
+    /// Traceback (most recent call last):
+    /// otto.errors.NotFound: no such region: build
+    fn remove(&self, py: Python<'_>) -> PyResult<()> {
+        blocking(py, |_| Document::remove(self.run, &self.task))
+    }
+
     /// The task whose document this is.
     #[getter]
     fn task(&self) -> &str {
@@ -123,19 +200,19 @@ impl TaskDataRegion {
         let run = lift(py, Environment::from_process().run())?;
         let task = lift(py, TaskName::parse(task))?;
         let document = blocking(py, |_| open(run, &task))?;
-        Ok(TaskDataRegion { document: Mutex::new(document), run, task })
+        Ok(TaskDataRegion { document: Mutex::new(Some(document)), run, task })
     }
 
     /// Hands what the document holds to `then`, which must not run any Python: this handle is
     /// locked meanwhile.
     fn look<T>(&self, py: Python<'_>, then: impl FnOnce(&[u8]) -> PyResult<T>) -> PyResult<T> {
-        let mut document = self.lock(py);
+        let mut place = self.lock(py);
         // Over before anyone else could have taken the GIL.
-        if let Some(json) = document.glance() {
+        if let Some(json) = place.as_mut().and_then(Document::glance) {
             return then(json);
         }
-        let document = &mut *document;
-        then(blocking(py, |_| document.snapshot())?)
+        let place = &mut *place;
+        then(blocking(py, |_| self.opened(place)?.snapshot())?)
     }
 
     fn put(&self, py: Python<'_>, json: &[u8]) -> PyResult<()> {
@@ -151,12 +228,19 @@ impl TaskDataRegion {
         py: Python<'_>,
         work: impl FnOnce(&mut Document) -> Result<T> + Send,
     ) -> PyResult<T> {
-        let mut document = self.lock(py);
-        let document = &mut *document;
-        blocking(py, |_| work(document))
+        let mut place = self.lock(py);
+        let place = &mut *place;
+        blocking(py, |_| work(self.opened(place)?))
     }
 
-    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Document> {
+    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Option<Document>> {
         self.document.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn opened<'a>(&self, place: &'a mut Option<Document>) -> Result<&'a mut Document> {
+        match place {
+            Some(document) => Ok(document),
+            empty => Ok(empty.insert(Document::open(self.run, &self.task)?)),
+        }
     }
 }

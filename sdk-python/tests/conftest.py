@@ -103,3 +103,20 @@ def python(code: str, **environment: str) -> str:
     )
     assert run.returncode == 0, run.stderr
     return run.stdout
+
+
+def mapped(name: str) -> list[range]:
+    """Where the files of dataset `name` are mapped in this process."""
+    found = []
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            addresses, _, rest = line.partition(" ")
+            if f".ds-{name}" in rest:
+                start, end = (int(address, 16) for address in addresses.split("-"))
+                found.append(range(start, end))
+    return found
+
+
+def lies_in(address: int, name: str) -> bool:
+    """Whether `address` is one of the memory of dataset `name`: nothing was copied."""
+    return any(address in mapping for mapping in mapped(name))

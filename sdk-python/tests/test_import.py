@@ -10,7 +10,14 @@ from conftest import python
 
 def test_importing_otto_imports_next_to_nothing() -> None:
     code = "import sys; b = set(sys.modules); import otto; print(*sorted(set(sys.modules) - b))"
-    assert python(code).split() == ["atexit", "otto", "otto._otto", "otto.errors"]
+    assert python(code).split() == [
+        "__future__",
+        "atexit",
+        "otto",
+        "otto._datasets",
+        "otto._otto",
+        "otto.errors",
+    ]
 
 
 def test_importing_otto_takes_less_than_ten_milliseconds() -> None:

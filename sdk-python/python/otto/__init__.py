@@ -7,9 +7,8 @@
 '1.2.3'
 """
 
+from otto._datasets import Dataset, DatasetWriter, create_dataset, open_dataset, put_dataset
 from otto._otto import (
-    Dataset,
-    DatasetWriter,
     Event,
     InputPipe,
     OttoClient,
@@ -19,7 +18,6 @@ from otto._otto import (
     SharedMemory,
     Subscription,
     TaskDataRegion,
-    create_dataset,
     delete,
     get,
     get_dataset,
@@ -29,11 +27,9 @@ from otto._otto import (
     input_pipe,
     list_datasets,
     list_keys,
-    open_dataset,
     output_pipe,
     progress,
     publish,
-    put_dataset,
     remove_dataset,
     serve,
     set,

@@ -19,7 +19,8 @@ def lend(array: Any) -> tuple[numpy.ndarray, Any]:
     if isinstance(array, numpy.ma.MaskedArray):
         raise UsageError("a dataset keeps no mask: publish .filled(), or .data and .mask")
     array = numpy.asarray(array)
-    return array.view(_plain(array.dtype)), _descr(array.dtype)
+    descr = _descr(array.dtype)
+    return array.view(_plain(array.dtype)), descr
 
 
 def element(dtype: Any) -> tuple[str, int, Any]:
@@ -37,7 +38,10 @@ def element(dtype: Any) -> tuple[str, int, Any]:
 
 def over(memory: Any, descr: Any, shape: tuple[int, ...]) -> numpy.ndarray:
     """The array whose elements are the bytes of ``memory``."""
-    return numpy.ndarray(shape, _dtype(descr), buffer=memory)
+    dtype = _dtype(descr)
+    if dtype.itemsize != memoryview(memory).itemsize:
+        raise Corrupt(f"dtype {dtype} is not of the size of the elements: publish them anew")
+    return numpy.ndarray(shape, dtype, buffer=memory)
 
 
 def array(dataset: Any) -> numpy.ndarray:
@@ -64,6 +68,8 @@ def _file(dataset: Any) -> numpy.ndarray:
         order = "F" if fortran else "C"
         _check(dtype)
         return numpy.ndarray(shape, dtype, memory, start.tell(), order=order)
+    except UsageError:
+        raise
     except (ValueError, TypeError) as error:
         raise Corrupt(f"dataset {dataset.name} is no whole .npy file: {error}") from error
 
@@ -79,8 +85,12 @@ def _check(dtype: numpy.dtype) -> None:
 def _descr(dtype: numpy.dtype) -> Any:
     """As .npy files and labels spell it."""
     _check(dtype)
-    descr = npy.dtype_to_descr(dtype)
-    if not dtype.itemsize or npy.descr_to_dtype(descr) != dtype:
+    try:
+        descr = npy.dtype_to_descr(dtype)
+        kept = dtype.itemsize and npy.descr_to_dtype(descr) == dtype
+    except (TypeError, ValueError):
+        kept = False
+    if not kept:
         raise UsageError(f"dtype {dtype} can't be kept: use one without empty or overlapping parts")
     return descr
 
@@ -91,7 +101,8 @@ def _dtype(descr: Any) -> numpy.dtype:
         dtype = npy.descr_to_dtype(_tuples(descr))
     except (TypeError, ValueError, IndexError, KeyError, SyntaxError) as error:
         raise Corrupt(f"{descr!r} is no type of numpy's: publish the dataset anew") from error
-    _check(dtype)
+    if dtype.hasobject or dtype.subdtype:
+        raise Corrupt(f"elements can't be of type {dtype}: publish the dataset anew")
     return dtype
 
 

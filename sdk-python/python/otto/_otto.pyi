@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from os import PathLike
 from typing import (
     Any,
@@ -6,7 +6,6 @@ from typing import (
     Literal,
     Protocol,
     Self,
-    SupportsIndex,
     TypeVar,
     final,
     overload,
@@ -14,12 +13,13 @@ from typing import (
 )
 
 from typing_extensions import Buffer as _Buffer
+from typing_extensions import disjoint_base
 
 __all__ = [
-    "Dataset",
-    "DatasetWriter",
+    "DatasetMemory",
     "Event",
     "InputPipe",
+    "OpenDataset",
     "OttoClient",
     "OutputPipe",
     "Progress",
@@ -27,8 +27,8 @@ __all__ = [
     "SharedMemory",
     "Subscription",
     "TaskDataRegion",
-    "create_dataset",
     "delete",
+    "element",
     "get",
     "get_dataset",
     "get_many",
@@ -37,11 +37,11 @@ __all__ = [
     "input_pipe",
     "list_datasets",
     "list_keys",
-    "open_dataset",
     "output_pipe",
     "progress",
     "publish",
-    "put_dataset",
+    "put_elements",
+    "put_parts",
     "remove_dataset",
     "serve",
     "set",
@@ -63,6 +63,8 @@ class _ArrowStream(Protocol):
 @type_check_only
 class _ArrowArray(Protocol):
     def __arrow_c_array__(self, requested_schema: object = None) -> object: ...
+
+_Publishable = _Buffer | _ArrowStream | _ArrowArray
 
 def set(
     name: str,
@@ -113,18 +115,10 @@ def input_pipe(
 def output_pipe(
     name: str | None = None, *, mode: _Mode = "json", timeout: float | None = None
 ) -> OutputPipe: ...
-def put_dataset(
-    name: str, data: _Buffer | _ArrowStream | _ArrowArray, *, spill: bool = False
-) -> None: ...
+def put_elements(name: str, data: object, dtype: object, spill: bool) -> None: ...
+def put_parts(name: str, parts: list[Any], spill: bool) -> None: ...
+def element(dtype: str) -> tuple[str, int, str] | None: ...
 def get_dataset(name: str) -> memoryview: ...
-def open_dataset(name: str) -> Dataset: ...
-def create_dataset(
-    name: str,
-    dtype: Any,
-    shape: SupportsIndex | Sequence[SupportsIndex],
-    *,
-    spill: bool = False,
-) -> DatasetWriter: ...
 def list_datasets() -> list[str]: ...
 def remove_dataset(name: str) -> None: ...
 def serve(task: str | None = None) -> Server: ...
@@ -227,14 +221,13 @@ class TaskDataRegion:
     def read(self) -> bytes: ...
     def write(self, json: bytes) -> None: ...
     def update(self, values: dict[str, Any]) -> None: ...
+    def wait(self, key: str | None = None, *, timeout: float | None = None) -> Any: ...
+    def stat(self) -> dict[str, Any]: ...
+    def remove(self) -> None: ...
 
-# Arrays, tables and frames are those of packages that need not be installed.
-@final
-class Dataset:
-    def numpy(self) -> Any: ...
-    def arrow(self) -> Any: ...
-    def polars(self) -> Any: ...
-    def pandas(self) -> Any: ...
+@disjoint_base
+class OpenDataset:
+    def __new__(cls, name: str) -> Self: ...
     @property
     def name(self) -> str: ...
     @property
@@ -248,18 +241,20 @@ class Dataset:
     @property
     def on_disk(self) -> bool: ...
     @property
-    def dtype(self) -> Any: ...
-    @property
     def format(self) -> str: ...
     @property
     def shape(self) -> tuple[int, ...]: ...
-    def __arrow_c_stream__(self, requested_schema: object = None) -> Any: ...
     def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
-class DatasetWriter:
-    def __enter__(self) -> Any: ...
-    def __exit__(self, exception_class: object, *_exception: object) -> None: ...
+class DatasetMemory:
+    def __new__(
+        cls, name: str, format: str, item_size: int, dtype: object, shape: object, spill: bool
+    ) -> Self: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def publish(self) -> None: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
 
 @final
 class SharedMemory:

@@ -1,0 +1,155 @@
+"""Documents."""
+
+import json
+import mmap
+import multiprocessing
+import os
+import threading
+
+import otto
+import pytest
+from conftest import python
+
+
+def test_a_document(server: otto.Server) -> None:
+    with pytest.raises(otto.NotFound):
+        otto.TaskDataRegion.open("build")
+    region = otto.TaskDataRegion.create("build", 4096)
+    assert region.read_json() is None
+    assert region.read() == b""
+    assert (region.task, region.path) == ("build", f"/dev/shm/otto-{server.run_id}-build")
+    value = {"a": [1, "é", None], "big": 2**70}
+    region.write_json(value)
+    assert otto.TaskDataRegion.open("build").read_json() == value
+    assert otto.get("build.big", via="mmap") == 2**70
+    region.write(b'{"b":1.10}')
+    assert region.read() == b'{"b":1.10}'
+    region.update({"c": [2], "b": 2})
+    assert region.read_json() == {"b": 2, "c": [2]}
+    region.write_json("x" * 100_000)
+    assert len(region.read_json()) == 100_000, "it grows"
+    with pytest.raises(otto.UsageError):
+        region.write(b"{nonsense")
+    with pytest.raises(otto.UsageError):
+        region.update({1: 2})  # type: ignore[dict-item]
+    with pytest.raises(otto.UsageError):
+        otto.TaskDataRegion.create("a.b")
+
+
+def test_three_lines_of_python_read_and_write_it(server: otto.Server) -> None:
+    region = otto.TaskDataRegion.create("task_a")
+    region.write_json({"key": "value"})
+    with open(region.path, "r+b") as file:
+        mm = mmap.mmap(file.fileno(), 0)
+        length = int.from_bytes(mm[0:4], "little")
+        assert json.loads(mm[4 : 4 + length]) == {"key": "value"}
+        json_data = json.dumps({"other": 1}).encode()
+        mm[0:4] = len(json_data).to_bytes(4, "little")
+        mm[4 : 4 + len(json_data)] = json_data
+        mm.flush()
+    assert region.read_json() == {"other": 1}
+
+
+def test_no_update_is_lost(server: otto.Server) -> None:
+    code = (
+        "import otto, sys\n"
+        "region = otto.TaskDataRegion.create('shared')\n"
+        "for step in range(100):\n"
+        "    region.update({f'{sys.argv[1]}.{step}': step})\n"
+        "    otto.incr('shared.sum', via='mmap')\n"
+    )
+    writers = [
+        threading.Thread(target=lambda n=n: python(f"import sys; sys.argv.append('{n}')\n{code}"))
+        for n in range(4)
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    found = otto.TaskDataRegion.open("shared").read_json()
+    assert found.pop("sum") == 400
+    assert len(found) == 400
+
+
+def test_a_document_after_a_fork(server: otto.Server) -> None:
+    region = otto.TaskDataRegion.create("forked")
+    region.write_json({})
+
+    def work(number: int) -> None:
+        for step in range(100):
+            region.update({f"{number}.{step}": step})
+
+    fork = multiprocessing.get_context("fork")
+    children = [fork.Process(target=work, args=(number,)) for number in range(3)]
+    for child in children:
+        child.start()
+    work(3)
+    for child in children:
+        child.join()
+        assert child.exitcode == 0
+    assert len(region.read_json()) == 400
+
+
+def test_waiting_for_a_key_and_for_a_change(server: otto.Server) -> None:
+    region = otto.TaskDataRegion.create("t")
+    with pytest.raises(otto.TimedOut):
+        region.wait("ready", timeout=0.01)
+    with pytest.raises(otto.TimedOut):
+        region.wait(timeout=0.01)
+    code = "import otto; otto.TaskDataRegion.open('t').update({'ready': [1]})"
+    writer = threading.Thread(target=python, args=(code,))
+    writer.start()
+    assert region.wait("ready", timeout=20) == [1]
+    writer.join()
+    assert region.wait("ready", timeout=0) == [1]
+    region.write_json({"a": 1})
+    with pytest.raises(otto.TimedOut):
+        region.wait(timeout=0.01)
+    otto.set("t.b", 2, via="mmap")
+    assert region.stat()["generation"] == 3
+    assert region.wait(timeout=20) == {"a": 1, "b": 2}, "a look is no read"
+    region.write_json([])
+    with pytest.raises(otto.Corrupt):
+        region.wait("a", timeout=1)
+
+
+def test_others_use_the_region_while_one_waits_with_it(server: otto.Server) -> None:
+    region = otto.TaskDataRegion.create("t")
+    found = []
+    waiter = threading.Thread(target=lambda: found.append(region.wait("late", timeout=20)))
+    waiter.start()
+    for step in range(100):
+        region.update({"step": step})
+        assert region.read_json() == {"step": step}
+    region.update({"late": True})
+    waiter.join()
+    assert found == [True]
+    assert region.read_json() == {"step": 99, "late": True}
+
+
+def test_a_removed_document(server: otto.Server) -> None:
+    region = otto.TaskDataRegion.create("t")
+    region.write_json({"a": 1})
+    stat = region.stat()
+    assert stat == {
+        "bytes": 7,
+        "size": 65536,
+        "generation": 1,
+        "writer": os.getpid(),
+        "writer_alive": True,
+    }
+    ended = []
+
+    def wait() -> None:
+        with pytest.raises(otto.NotFound) as caught:
+            region.wait("never", timeout=20)
+        ended.append(caught.value)
+
+    waiter = threading.Thread(target=wait)
+    waiter.start()
+    otto.TaskDataRegion.open("t").remove()
+    waiter.join()
+    assert ended
+    for call in [region.remove, region.stat, region.read_json]:
+        with pytest.raises(otto.NotFound):
+            call()
