@@ -216,8 +216,11 @@ impl TaskDataRegion {
     }
 
     fn put(&self, py: Python<'_>, json: &[u8]) -> PyResult<()> {
-        // Over before anyone else could have taken the GIL, unless another writer is at work.
-        if json.len() <= QUICK_BYTES && lift(py, self.lock(py).try_write(json))? {
+        if let Some(document) = &mut *self.lock(py)
+            && json.len() <= QUICK_BYTES
+            // Over before anyone else could have taken the GIL, unless another writer is at work.
+            && lift(py, document.try_write(json))?
+        {
             return Ok(());
         }
         self.with(py, |document| document.write(json))
