@@ -1,12 +1,12 @@
 //! Moving bytes between two descriptors inside the kernel, a piece at a time.
 
-use crate::limits::COPY_STEP_BYTES;
+use crate::limits::{COPY_STEP_BYTES, PIPE_BYTES};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, copy_file_range, fstat, sendfile};
 use rustix::io::Errno;
-use rustix::pipe::{SpliceFlags, splice};
+use rustix::pipe::{SpliceFlags, fcntl_getpipe_size, fcntl_setpipe_size, splice};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 /// Longest wait for the other end of a pipe between two questions whether to go on.
 const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 40_000_000 };
@@ -29,6 +29,8 @@ pub(super) struct Moving {
     moved: bool,
     /// Where to read on; `None`: at the source's own position.
     from_at: Option<u64>,
+    /// Whether source and target may have to be waited for.
+    waits: (bool, bool),
 }
 
 /// What came of asking for a piece.
@@ -49,13 +51,15 @@ pub(super) enum Piece {
 
 impl Moving {
     /// From `from_at` on, or from the source's own position.
-    pub(super) fn new(from_at: Option<u64>) -> Moving {
-        Moving { way: Way::Range, moved: false, from_at }
+    pub(super) fn new(from: BorrowedFd<'_>, from_at: Option<u64>, to: BorrowedFd<'_>) -> Moving {
+        let waits = (may_wait(from), may_wait(to));
+        Moving { way: Way::Range, moved: false, from_at, waits }
     }
 
     /// Copies at most `limit` bytes; they arrive at the position of `to`.
     pub(super) fn piece(&mut self, from: BorrowedFd<'_>, to: BorrowedFd<'_>, limit: u64) -> Piece {
-        if !ready(from, PollFlags::IN) || !ready(to, PollFlags::OUT) {
+        let (from_waits, to_waits) = self.waits;
+        if from_waits && !ready(from, PollFlags::IN) || to_waits && !ready(to, PollFlags::OUT) {
             return Piece::Nothing;
         }
         let count = limit.min(COPY_STEP_BYTES as u64) as usize;
@@ -88,11 +92,23 @@ impl Moving {
     }
 }
 
-/// Waits a moment for anything but a plain file, which is always ready.
-pub(super) fn ready(descriptor: impl AsFd, what: PollFlags) -> bool {
-    let plain = fstat(&descriptor)
-        .is_ok_and(|found| FileType::from_raw_mode(found.st_mode) == FileType::RegularFile);
-    let mut polled = [PollFd::new(&descriptor, what)];
+/// Whether this is anything but a plain file, which is always ready. A pipe is made as large as
+/// the system lets us on the way: fewer turns for both ends.
+fn may_wait(descriptor: BorrowedFd<'_>) -> bool {
+    match fstat(descriptor).map(|found| FileType::from_raw_mode(found.st_mode)) {
+        Ok(FileType::Fifo) => {
+            if fcntl_getpipe_size(descriptor).is_ok_and(|size| size < PIPE_BYTES as usize) {
+                let _ = fcntl_setpipe_size(descriptor, PIPE_BYTES as usize);
+            }
+            true
+        }
+        kind => kind != Ok(FileType::RegularFile),
+    }
+}
+
+/// Waits a moment until there is something to read, or room to write.
+pub(super) fn ready(descriptor: BorrowedFd<'_>, what: PollFlags) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(descriptor, what)];
     // What can't be waited for is to be tried.
-    plain || !matches!(poll(&mut polled, Some(&TICK)), Ok(0) | Err(Errno::INTR))
+    !matches!(poll(&mut polled, Some(&TICK)), Ok(0) | Err(Errno::INTR))
 }

@@ -106,7 +106,7 @@ impl<'a> Filling<'a> {
 
     /// Copies from `source`, at its position, until it ends or has given `limit` bytes.
     pub(super) fn copy(&mut self, source: BorrowedFd<'_>, limit: u64) -> Result<()> {
-        let mut moving = Moving::new(None);
+        let mut moving = Moving::new(source, None, self.file.file.as_fd());
         let end = self.filled.saturating_add(limit);
         while self.filled < end {
             match moving.piece(source, self.file.file.as_fd(), end - self.filled) {
@@ -159,7 +159,8 @@ impl<'a> Filling<'a> {
     fn spill_over(&mut self, needed: Needed) -> Result<()> {
         let disk = Unpublished::on_disk(self.run, self.name)?;
         disk.allocate(self.filled, &mut || self.go_on())?;
-        let (mut moving, mut done) = (Moving::new(Some(0)), 0);
+        let mut moving = Moving::new(self.file.file.as_fd(), Some(0), disk.file.as_fd());
+        let mut done = 0;
         while done < self.filled {
             let (from, to) = (self.file.file.as_fd(), disk.file.as_fd());
             match moving.piece(from, to, self.filled - done) {

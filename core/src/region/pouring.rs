@@ -29,7 +29,8 @@ pub(super) fn pour(
     to: BorrowedFd<'_>,
     progress: &mut dyn FnMut(u64) -> Result<()>,
 ) -> std::result::Result<(), Stopped> {
-    let (mut moving, mut done, mut buffer) = (Moving::new(Some(start)), 0, Vec::new());
+    let mut moving = Moving::new(file.as_fd(), Some(start), to);
+    let (mut done, mut buffer) = (0, Vec::new());
     while done < size {
         interrupt::check().and_then(|()| progress(done)).map_err(Stopped::Asked)?;
         match moving.piece(file.as_fd(), to, size - done) {
