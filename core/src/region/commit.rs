@@ -4,6 +4,7 @@ use super::control::Control;
 use super::foreign::{damaged, read_foreign};
 use super::layout::{Image, JOURNAL_MAPPED_BYTES, encode, offset, size_of_image};
 use super::public::{Public, read_image};
+use super::sequence;
 use super::wait::ring;
 use crate::error::{Error, ErrorKind, Result};
 use crate::objects::check_size;
@@ -11,8 +12,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::atomic::Ordering::{Relaxed, Release};
-use std::sync::atomic::fence;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A document whose lock is held.
 pub(super) struct Held<'a> {
@@ -68,8 +68,7 @@ impl Held<'_> {
         page.journal_crc().store(crc, Relaxed);
         page.journal_sequence().store(sequence, Relaxed);
         // The commit: from here on the journal is the document.
-        page.sequence().store(sequence, Release);
-        fence(Release);
+        sequence::commit(page.sequence(), sequence);
         // Written, whatever happens below: the next writer would finish it from the journal.
         let _ = finish(self.control, self.public, self.image, sequence);
         Ok(4..4 + json.len())
@@ -108,9 +107,7 @@ pub(super) fn finish(
         .file
         .write_all_at(image, 0)
         .map_err(|error| Error::io("write", Path::new("a document's public file"), error))?;
-    control.page.sequence().store(sequence + 1, Release);
-    // The next journal must not show before the number that says the last one is done with.
-    fence(Release);
+    sequence::end(control.page.sequence(), sequence);
     ring(&control.page);
     Ok(())
 }

@@ -9,9 +9,9 @@ use super::commit::{Held, damaged_journal, finish, is_journal_of, whole};
 use super::control::Control;
 use super::foreign::read_foreign;
 use super::layout::{Image, SEALED_BYTES_MAX, offset};
-use super::place;
 use super::public::{Public, read_image};
 use super::wait::ring;
+use super::{place, sequence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::interrupt;
 use crate::json;
@@ -23,8 +23,7 @@ use crate::objects::{check_size, not_an_object};
 use crate::run::RunId;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering::{Acquire, Relaxed};
-use std::sync::atomic::fence;
+use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -217,16 +216,14 @@ impl Document {
                 thread::yield_now();
             }
             self.refresh()?;
-            let sequence = self.control.page.sequence().load(Relaxed);
-            fence(Acquire);
+            let sequence = sequence::begin(self.control.page.sequence());
             let image = if sequence.is_multiple_of(2) {
                 read_image(&self.public.file, 0, &mut self.image)
             } else {
                 read_image(&self.control.file, offset::JOURNAL, &mut self.image)
             };
             let image = image.map_err(|error| Error::io("read", &self.public_path, error))?;
-            fence(Acquire);
-            if self.control.page.sequence().load(Relaxed) != sequence {
+            if !sequence::is_whole(self.control.page.sequence(), sequence) {
                 continue;
             }
             match image {
@@ -433,9 +430,7 @@ impl Document {
     fn read_foreign(&mut self, sequence: u64) -> Result<Option<Range<usize>>> {
         let path = &self.public_path;
         let found = read_foreign(&self.public, path, &mut self.image, || {
-            let now = self.control.page.sequence().load(Relaxed);
-            fence(Acquire);
-            now == sequence
+            sequence::is_whole(self.control.page.sequence(), sequence)
         })?;
         Ok(found)
     }

@@ -25,6 +25,7 @@ mod public;
 mod publish;
 mod regions;
 mod room;
+mod sequence;
 mod shared;
 mod stat;
 mod store;

@@ -12,6 +12,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
+use std::thread;
 use std::time::Instant;
 
 /// What a client did, and what it was told or told others.
@@ -118,6 +119,8 @@ const CALLS: u64 = 16;
 /// Increments that others' writes can fall into.
 fn increment_badly(document: &mut Document, large: bool) -> u64 {
     let sum = number_in(&document.read().unwrap()) + 1;
+    // On a busy machine the others hardly ever come in between by themselves.
+    thread::yield_now();
     document.write(object(sum, large).as_bytes()).unwrap();
     sum
 }
@@ -236,6 +239,6 @@ fn documents_are_linearizable() {
 
 #[test]
 fn increments_without_a_lock_are_found_out() {
-    let (bad, count) = violations("badly", 100);
-    assert!(!bad.is_empty(), "{count} histories, and all of them explained");
+    let found = (0..20).any(|_| !violations("badly", 50).0.is_empty());
+    assert!(found, "1000 histories, and all of them explained");
 }
