@@ -57,7 +57,7 @@ impl Held<'_> {
         let crc = encode(json, self.image);
         self.public.reserve(self.image.len())?;
         let page = &self.control.page;
-        let sequence = page.sequence().load(Relaxed) + 1;
+        let sequence = page.sequence().load(Relaxed).wrapping_add(1);
         // A full memory shows here at the latest; nothing is valid in the journal before the commit.
         if let Err(error) = write_journal(self.control, self.image) {
             let _ = self.control.file.set_len(offset::JOURNAL);

@@ -23,6 +23,7 @@ mod placing;
 mod pouring;
 mod public;
 mod publish;
+mod read;
 mod regions;
 mod room;
 mod sequence;

@@ -35,7 +35,7 @@ pub(super) fn commit(number: &impl Number, odd: u64) {
 
 /// The writer has copied the journal of `odd` to the public file.
 pub(super) fn end(number: &impl Number, odd: u64) {
-    number.store(odd + 1, Release);
+    number.store(odd.wrapping_add(1), Release);
     // Nothing of the next journal may show before the number that says the last one is done with.
     number.fence(Release);
 }

@@ -131,3 +131,17 @@ fn a_removed_document_is_not_found_and_can_be_made_again() {
         assert_eq!(two.get(&Key::parse("t.b").unwrap()).unwrap(), Some(Json::number(2)));
     }
 }
+
+#[test]
+fn the_sequence_number_may_wrap() {
+    let own = own_run();
+    let mut document = Document::create(own.run.id(), &task("t"), SIZE_DEFAULT).unwrap();
+    document.write(b"1").unwrap();
+    let control = OpenOptions::new().write(true).open(own.run.id().control_path(&task("t")));
+    control.unwrap().write_all_at(&(u64::MAX - 1).to_le_bytes(), 0x40).unwrap();
+    for text in ["2", "3"] {
+        document.write(text.as_bytes()).unwrap();
+        let mut other = Document::open(own.run.id(), &task("t")).unwrap();
+        assert_eq!(other.read().unwrap(), text.as_bytes());
+    }
+}
