@@ -2,7 +2,9 @@
 
 use crate::error::Result;
 use crate::json::{Json, members, push_string, utf8};
+use std::borrow::Cow;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 /// An ordered map from key to [`Json`]; what it is not asked to change keeps its text and place.
 ///
@@ -36,14 +38,21 @@ impl Object {
         if bytes.is_empty() {
             return Ok(object);
         }
-        for (key, value) in members(utf8(bytes)?)? {
-            let key = Json::parse(key)?.decode_string().unwrap_or_default();
-            object.set(&key, Json::parse(value)?);
+        let (members, shape) = members(utf8(bytes)?)?;
+        object.members.reserve(members.len());
+        object.index.reserve(members.len());
+        for (raw, value) in members {
+            // What has been checked with the whole is not checked again.
+            let value = match shape.compact {
+                true => Json::from_checked(value.into()),
+                false => Json::parse(value)?,
+            };
+            object.insert(key(raw)?.into_owned(), value);
         }
         Ok(object)
     }
 
-    /// The value of `key` in the text of an object, without reading the others' values into memory
+    /// The value of `name` in the text of an object, without reading the others' values into memory
     /// of their own. The text is checked as a whole.
     ///
     /// ```
@@ -54,20 +63,13 @@ impl Object {
     ///
     /// # Errors
     /// As [`Object::parse`].
-    pub fn find(bytes: &[u8], key: &str) -> Result<Option<Json>> {
+    pub fn find(bytes: &[u8], name: &str) -> Result<Option<Json>> {
         if bytes.is_empty() {
             return Ok(None);
         }
-        let is_key = |raw: &str| {
-            let inner = &raw[1..raw.len() - 1];
-            if inner.contains('\\') {
-                Json::parse(raw).is_ok_and(|raw| raw.decode_string().as_deref() == Some(key))
-            } else {
-                inner == key
-            }
-        };
+        let is_name = |raw: &str| key(raw).is_ok_and(|key| key == name);
         // Of a key that stands twice the last value counts.
-        let found = members(utf8(bytes)?)?.into_iter().rev().find(|(raw, _)| is_key(raw));
+        let found = members(utf8(bytes)?)?.0.into_iter().rev().find(|(raw, _)| is_name(raw));
         found.map(|(_, value)| Json::parse(value)).transpose()
     }
 
@@ -91,11 +93,19 @@ impl Object {
 
     /// Puts `value` under `key`: in its place when the key is there, else at the end.
     pub fn set(&mut self, key: &str, value: Json) {
-        if let Some(at) = self.index.get(key) {
-            self.members[*at].1 = value;
-        } else {
-            self.index.insert(key.to_owned(), self.members.len());
-            self.members.push((key.to_owned(), value));
+        match self.index.get(key) {
+            Some(at) => self.members[*at].1 = value,
+            None => self.insert(key.to_owned(), value),
+        }
+    }
+
+    fn insert(&mut self, key: String, value: Json) {
+        match self.index.entry(key) {
+            Entry::Occupied(at) => self.members[*at.get()].1 = value,
+            Entry::Vacant(place) => {
+                self.members.push((place.key().clone(), value));
+                place.insert(self.members.len() - 1);
+            }
         }
     }
 
@@ -135,6 +145,15 @@ impl Object {
     }
 }
 
+/// The key that `raw`, checked and with its quotes, stands for.
+fn key(raw: &str) -> Result<Cow<'_, str>> {
+    let inside = &raw[1..raw.len() - 1];
+    if !inside.contains('\\') {
+        return Ok(Cow::Borrowed(inside));
+    }
+    Ok(Cow::Owned(Json::parse(raw)?.decode_string().unwrap_or_default()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,5 +178,14 @@ mod tests {
         assert_eq!(Object::parse(b" { } ").unwrap(), Object::new());
         assert_eq!(Object::parse(b"").unwrap(), Object::new());
         assert_eq!(Object::parse(br#"{"a":1,"a":2}"#).unwrap().to_bytes(), br#"{"a":2}"#);
+        assert!(Object::parse(br#"{"\ud800":1}"#).is_err(), "a lone surrogate");
+    }
+
+    #[test]
+    fn only_the_white_space_is_dropped() {
+        let text = b" { \"a b\" : [ 1 , \" \" ] ,\n\"\\u0041\":\t2 , \"A\" : 3} ";
+        let object = Object::parse(text).unwrap();
+        assert_eq!(object.to_bytes(), br#"{"a b":[1," "],"A":3}"#);
+        assert_eq!(Object::find(text, "A").unwrap().unwrap().as_str(), "3");
     }
 }

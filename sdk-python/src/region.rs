@@ -69,7 +69,8 @@ impl TaskDataRegion {
     /// Replaces the whole document with `value`, anything JSON can say.
     fn write_json(&self, py: Python<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         let json = to_json(value)?;
-        self.put(py, json.as_str().as_bytes())
+        let quick = |document: &mut Document| document.try_write_json(&json);
+        self.put(py, json.as_str().len(), quick, |document| document.write_json(&json))
     }
 
     /// The JSON text as it stands, empty when nothing has been written.
@@ -79,7 +80,8 @@ impl TaskDataRegion {
 
     /// Replaces the whole document with JSON text.
     fn write(&self, py: Python<'_>, json: PyBackedBytes) -> PyResult<()> {
-        self.put(py, &json)
+        let quick = |document: &mut Document| document.try_write(&json);
+        self.put(py, json.len(), quick, |document| document.write(&json))
     }
 
     /// Sets some keys of the object the document holds; no other writer's change is lost.
@@ -215,15 +217,22 @@ impl TaskDataRegion {
         then(blocking(py, |_| self.opened(place)?.snapshot())?)
     }
 
-    fn put(&self, py: Python<'_>, json: &[u8]) -> PyResult<()> {
+    /// Writes `bytes` of JSON: with `quick`, which never waits, if they are few, else with `write`.
+    fn put(
+        &self,
+        py: Python<'_>,
+        bytes: usize,
+        quick: impl FnOnce(&mut Document) -> Result<bool>,
+        write: impl FnOnce(&mut Document) -> Result<()> + Send,
+    ) -> PyResult<()> {
         if let Some(document) = &mut *self.lock(py)
-            && json.len() <= QUICK_BYTES
+            && bytes <= QUICK_BYTES
             // Over before anyone else could have taken the GIL, unless another writer is at work.
-            && lift(py, document.try_write(json))?
+            && lift(py, quick(document))?
         {
             return Ok(());
         }
-        self.with(py, |document| document.write(json))
+        self.with(py, write)
     }
 
     fn with<T: Send>(

@@ -7,6 +7,7 @@
 mod plain;
 mod scan;
 
+use plain::plain_end;
 use scan::compact;
 pub(crate) use scan::{compacted, members, scan};
 
@@ -132,28 +133,27 @@ impl fmt::Debug for Json {
 /// Appends `text` as a JSON string.
 pub(crate) fn push_string(out: &mut String, text: &str) {
     out.push('"');
-    let mut from = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let escape = match byte {
-            b'"' => "\\\"",
-            b'\\' => "\\\\",
-            b'\n' => "\\n",
-            b'\r' => "\\r",
-            b'\t' => "\\t",
-            0x08 => "\\b",
-            0x0c => "\\f",
-            0..0x20 => "",
-            _ => continue,
-        };
+    let (mut from, mut at) = (0, 0);
+    loop {
+        at = plain_end(text.as_bytes(), at);
+        let Some(byte) = text.as_bytes().get(at) else { break };
         out.push_str(&text[from..at]);
-        if escape.is_empty() {
-            use std::fmt::Write as _;
-            // Writing to a String can't fail.
-            let _ = write!(out, "\\u{byte:04x}");
-        } else {
-            out.push_str(escape);
+        match byte {
+            b'"' => out.push_str("\\\""),
+            b'\\' => out.push_str("\\\\"),
+            b'\n' => out.push_str("\\n"),
+            b'\r' => out.push_str("\\r"),
+            b'\t' => out.push_str("\\t"),
+            0x08 => out.push_str("\\b"),
+            0x0c => out.push_str("\\f"),
+            _ => {
+                use std::fmt::Write as _;
+                // Writing to a String can't fail.
+                let _ = write!(out, "\\u{byte:04x}");
+            }
         }
-        from = at + 1;
+        at += 1;
+        from = at;
     }
     out.push_str(&text[from..]);
     out.push('"');

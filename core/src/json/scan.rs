@@ -31,8 +31,9 @@ pub(crate) fn scan(text: &[u8]) -> Result<Shape> {
     Ok(Shape { compact: scanner.compact })
 }
 
-/// The members of the object `text` holds: raw key (with quotes) and value as spans of `text`.
-pub(crate) fn members(text: &str) -> Result<Vec<(&str, &str)>> {
+/// The members of the object `text` holds: raw key (with quotes) and value as spans of `text`, all
+/// of it checked.
+pub(crate) fn members(text: &str) -> Result<(Vec<(&str, &str)>, Shape)> {
     let mut scanner = Scanner { text: text.as_bytes(), compact: true };
     let mut at = scanner.white(0);
     if scanner.peek(at) != Some(b'{') {
@@ -62,7 +63,7 @@ pub(crate) fn members(text: &str) -> Result<Vec<(&str, &str)>> {
         }
     }
     scanner.end(at)?;
-    Ok(members)
+    Ok((members, Shape { compact: scanner.compact }))
 }
 
 /// Its methods take the place where something begins and return the one behind it: a place that
@@ -198,6 +199,7 @@ impl Scanner<'_> {
             }
         }
     }
+
     #[inline(always)]
     fn escape(&self, at: usize) -> Result<usize> {
         let end = at + 2;

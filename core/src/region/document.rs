@@ -11,7 +11,7 @@ use super::place;
 use super::public::Public;
 use super::wait::ring;
 use crate::error::{Error, ErrorKind, Result};
-use crate::json;
+use crate::json::{self, Json};
 use crate::key::TaskName;
 use crate::limits::DOCUMENT_BYTES_DEFAULT;
 use crate::lock::Exclusive;
@@ -167,6 +167,18 @@ impl Document {
     /// writer keeps the lock.
     pub fn write(&mut self, json: &[u8]) -> Result<()> {
         json::scan(json::utf8(json)?.as_bytes())?;
+        self.put(json)
+    }
+
+    /// As [`Document::write`], with a value that has been checked already.
+    ///
+    /// # Errors
+    /// As [`Document::write`].
+    pub fn write_json(&mut self, json: &Json) -> Result<()> {
+        self.put(json.as_str().as_bytes())
+    }
+
+    fn put(&mut self, json: &[u8]) -> Result<()> {
         self.json = 0..0;
         self.json = self.locked(Gone::Refused, |held| held.commit(json))?;
         Ok(())
@@ -184,10 +196,22 @@ impl Document {
     /// let task = TaskName::parse("build").unwrap();
     /// let mut document = Document::create(run.id(), &task, 4096).unwrap();
     /// assert!(document.try_write(b"1").unwrap());
-    /// assert_eq!(document.glance(), Some(&b"1"[..]));
+    /// assert_eq!(document.read().unwrap(), b"1");
     /// ```
     pub fn try_write(&mut self, json: &[u8]) -> Result<bool> {
         json::scan(json::utf8(json)?.as_bytes())?;
+        self.try_put(json)
+    }
+
+    /// As [`Document::try_write`], with a value that has been checked already.
+    ///
+    /// # Errors
+    /// As [`Document::write`].
+    pub fn try_write_json(&mut self, json: &Json) -> Result<bool> {
+        self.try_put(json.as_str().as_bytes())
+    }
+
+    fn try_put(&mut self, json: &[u8]) -> Result<bool> {
         self.json = 0..0;
         let found = self.locked_by(
             Gone::Refused,

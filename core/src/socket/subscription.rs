@@ -29,7 +29,7 @@ impl Event {
             || Error::new(ErrorKind::Protocol, "the server sent something that is no event");
         let text = utf8(bytes)?.to_owned();
         let (mut seq, mut kind, mut key, mut value) = (None, None, None, None);
-        for (name, member) in members(&text)? {
+        for (name, member) in members(&text)?.0 {
             match name {
                 "\"seq\"" => seq = member.parse().ok(),
                 "\"event\"" => {
