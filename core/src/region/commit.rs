@@ -69,8 +69,9 @@ impl Held<'_> {
         page.journal_sequence().store(sequence, Relaxed);
         // The commit: from here on the journal is the document.
         sequence::commit(page.sequence(), sequence);
-        // Written, whatever happens below: the next writer would finish it from the journal.
-        let _ = finish(self.control, self.public, self.image, sequence);
+        // The next writer would finish it from the journal; but those who find the old image whole
+        // in the public file see nothing of it until then.
+        finish(self.control, self.public, self.image, sequence)?;
         Ok(4..4 + json.len())
     }
 }

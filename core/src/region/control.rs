@@ -26,7 +26,7 @@ const HAND_OVER: Duration = Duration::from_micros(200);
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) file: Unshared,
-    /// Otherwise nothing may be stored to the page, and the lock is of no use.
+    /// Both files of the document: otherwise nothing is stored to the page, and the lock is of no use.
     pub(super) writable: bool,
     pub(super) page: Arc<ControlPage>,
     path: PathBuf,
@@ -130,7 +130,7 @@ impl Control {
             return Err(Error::new(
                 ErrorKind::Io,
                 format!(
-                    "{} may only be read here: its document can't be changed",
+                    "the document of {} may only be read here and can't be changed",
                     self.path.display()
                 ),
             ));

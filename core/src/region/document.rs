@@ -104,9 +104,10 @@ impl Document {
     fn of(
         public_path: PathBuf,
         control_path: PathBuf,
-        control: Control,
+        mut control: Control,
         public: Public,
     ) -> Document {
+        control.writable &= public.writable;
         Document {
             public_path,
             control_path,

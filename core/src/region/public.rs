@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 pub(super) struct Public {
     pub(super) file: File,
     pub(super) inode: u64,
+    pub(super) writable: bool,
     path: PathBuf,
     /// So many bytes from the start have memory behind them for certain.
     allocated: u64,
@@ -25,7 +26,7 @@ pub(super) struct Public {
 impl Public {
     pub(super) fn open(path: &Path) -> Result<Option<Public>> {
         let opened = place::open_widely(path)?;
-        Ok(opened.map(|(file, found, _)| Public::of(file, &found, path)))
+        Ok(opened.map(|(file, found, writable)| Public::of(file, &found, path, writable)))
     }
 
     /// An empty document of `size` bytes (at least what an empty one takes), sparse. Called under
@@ -43,16 +44,16 @@ impl Public {
             file.write_all_at(&image, 0).map_err(failed)?;
             if place::name(&file, path)? {
                 let found = place::status(&file, path)?;
-                return Ok(Public::of(file, &found, path));
+                return Ok(Public::of(file, &found, path, true));
             }
         }
     }
 
-    fn of(file: File, found: &Stat, path: &Path) -> Public {
+    fn of(file: File, found: &Stat, path: &Path, writable: bool) -> Public {
         // Nothing sparse in it: what is there is allocated.
         let whole = found.st_blocks * 512 >= found.st_size;
         let allocated = if whole { found.st_size as u64 } else { 0 };
-        Public { file, inode: found.st_ino, path: path.to_owned(), allocated }
+        Public { file, inode: found.st_ino, writable, path: path.to_owned(), allocated }
     }
 
     /// Whether the file is still the one of its name.

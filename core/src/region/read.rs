@@ -104,12 +104,12 @@ impl Document {
     /// If its writer is dead its work is finished, for the sake of those who read that file only.
     fn choose(&mut self, sequence: u64, json: Range<usize>) -> Range<usize> {
         if let Some(_held) = self.control.try_lock() {
-            if self.control.page.sequence().load(Relaxed) == sequence {
-                let image = whole(&self.image, &json);
-                // If it fails now the next writer tries again; the reader has its document.
-                let _ = finish(&self.control, &mut self.public, image, sequence);
+            let changed = self.control.page.sequence().load(Relaxed) != sequence;
+            let image = whole(&self.image, &json);
+            // If it fails the next writer tries again.
+            if changed || finish(&self.control, &mut self.public, image, sequence).is_ok() {
+                return json;
             }
-            return json;
         }
         let mut image = vec![0; SEALED_BYTES_MAX];
         match self.public.glance(&mut image) {

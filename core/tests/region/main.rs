@@ -11,6 +11,7 @@ mod linear;
 mod mutants;
 mod naive;
 mod races;
+mod readonly;
 #[allow(dead_code)]
 mod roles;
 mod scripts;
