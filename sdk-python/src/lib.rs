@@ -27,6 +27,7 @@ mod place;
 mod progress;
 mod progress_report;
 mod put_dataset;
+mod put_file;
 mod region;
 mod serve;
 mod shared_memory;
@@ -60,6 +61,8 @@ mod _otto {
     use crate::progress::{Progress, progress};
     #[pymodule_export]
     use crate::put_dataset::{put_elements, put_parts};
+    #[pymodule_export]
+    use crate::put_file::put_file;
     #[pymodule_export]
     use crate::region::TaskDataRegion;
     #[pymodule_export]

@@ -1,9 +1,9 @@
 //! `otto.SharedMemory`.
 
 use crate::buffer::{Buffer, Memory, view};
-use crate::errors::lift;
+use crate::errors::{lift, usage};
 use otto_core::region;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyOverflowError, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PySlice};
 
@@ -28,7 +28,13 @@ pub(crate) struct SharedMemory;
 #[pymethods]
 impl SharedMemory {
     #[new]
-    fn new(py: Python<'_>, size: usize) -> PyResult<PyClassInitializer<SharedMemory>> {
+    fn new(py: Python<'_>, size: &Bound<'_, PyAny>) -> PyResult<PyClassInitializer<SharedMemory>> {
+        let size = size.extract().map_err(|error: PyErr| {
+            if !error.is_instance_of::<PyOverflowError>(py) {
+                return error;
+            }
+            usage(py, format!("shared memory of {size} bytes: give a size above 0 that fits"))
+        })?;
         let memory = lift(py, region::SharedMemory::new(size))?;
         let buffer = Buffer::new(Memory::Shared(memory), None);
         Ok(PyClassInitializer::from(buffer).add_subclass(SharedMemory))

@@ -4,7 +4,10 @@ import json
 import mmap
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
+import time
 
 import otto
 import pytest
@@ -111,6 +114,82 @@ def test_waiting_for_a_key_and_for_a_change(server: otto.Server) -> None:
     region.write_json([])
     with pytest.raises(otto.Corrupt):
         region.wait("a", timeout=1)
+
+
+def test_writers_wake_those_who_wait(server: otto.Server) -> None:
+    """Each turn of each side is a wake-up: two hundred of any polling would take much longer."""
+    region = otto.TaskDataRegion.create("t")
+    region.write_json(0)
+    code = """if True:
+        import otto
+        region = otto.TaskDataRegion.open("t")
+        while (turn := region.read_json()) < 200:
+            if turn % 2 == 0:
+                turn = region.wait(timeout=20)
+            if turn % 2 == 1:
+                region.write_json(turn + 1)
+        """
+    took = []
+    while len(took) < 3 and min(took, default=1) > 0.5:
+        region.write_json(0)
+        with subprocess.Popen([sys.executable, "-c", code]) as other:
+            start = 0.0
+            for turn in range(1, 200, 2):
+                region.write_json(turn)
+                assert region.wait(timeout=20) == turn + 1
+                # The other side has begun with the first turn.
+                start = start or time.monotonic()
+            took.append(time.monotonic() - start)
+        assert other.returncode == 0
+    assert min(took) < 0.5
+
+
+def test_a_waiter_whose_writer_is_killed(server: otto.Server) -> None:
+    region = otto.TaskDataRegion.create("t")
+    code = """if True:
+        import otto
+        region = otto.TaskDataRegion.open("t")
+        step = 0
+        while True:
+            step += 1
+            region.update({"step": step, "text": "x" * (step % 5000)})
+        """
+    for _ in range(10):
+        region.write_json({"step": 0})
+        with subprocess.Popen([sys.executable, "-c", code]) as writer:
+            seen = region.wait(timeout=20)
+            while seen["step"] < 20:
+                seen = region.wait(timeout=20)
+            assert region.stat()["writer"] == writer.pid
+            writer.kill()
+            writer.wait()
+        # What it wrote last is whole, and nobody waits for what it held.
+        last = region.read_json()
+        assert last["step"] >= seen["step"]
+        assert len(last["text"]) == last["step"] % 5000
+        stat = region.stat()
+        assert (stat["writer"], stat["writer_alive"]) == (writer.pid, False)
+        with pytest.raises(otto.TimedOut):
+            region.wait("never", timeout=0.001)
+        python("import otto; otto.TaskDataRegion.open('t').update({'after': True})")
+        assert region.wait("after", timeout=20) is True
+
+
+def test_timeouts(server: otto.Server) -> None:
+    region = otto.TaskDataRegion.create("t")
+    for timeout in 0, -1, 0.05:
+        for key in None, "never":
+            start = time.monotonic()
+            with pytest.raises(otto.TimedOut, match="timeout: ") as caught:
+                region.wait(key, timeout=timeout)
+            assert max(0, timeout) <= time.monotonic() - start < 5
+            assert "\n" not in str(caught.value)
+    with pytest.raises(otto.UsageError, match="NaN"):
+        region.wait(timeout=float("nan"))
+    region.update({"there": None})
+    assert region.wait("there", timeout=float("inf")) is None
+    with pytest.raises(TypeError):
+        region.wait("there", 1)  # type: ignore[misc]
 
 
 def test_others_use_the_region_while_one_waits_with_it(server: otto.Server) -> None:

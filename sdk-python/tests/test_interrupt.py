@@ -61,6 +61,12 @@ def time_to_interrupt(prepare: str, call: str) -> float:
 CALLS = {
     "wait": ("None", "otto.wait('never')"),
     "wait_mmap": ("None", "otto.wait('t.never', via='mmap')"),
+    "region_wait": ("otto.TaskDataRegion.create('t')", "prepared.wait()"),
+    "region_wait_key": ("otto.TaskDataRegion.create('t')", "prepared.wait('never', timeout=60)"),
+    "dataset_from_pipe": (
+        "os.pipe()",
+        "otto.put_dataset('d', open(prepared[0], 'rb', buffering=0))",
+    ),
     "client_wait": ("otto.OttoClient()", "prepared.wait('never')"),
     "subscription": ("otto.subscribe()", "next(prepared)"),
     "input_without_writer": ("otto.input_pipe('s')", "next(prepared)"),

@@ -4,6 +4,7 @@ import copy
 import multiprocessing
 import os
 import pickle
+from typing import Any
 
 import otto
 import pytest
@@ -40,13 +41,30 @@ def test_indexing_shared_memory() -> None:
     assert not view.readonly
     del memory
     assert (view[0], view.nbytes) == (7, 10), "a view keeps the memory"
-    for size in [0, -1, 2**62]:
-        with pytest.raises((otto.UsageError, OverflowError, OSError)):
-            otto.SharedMemory(size)
     with pytest.raises(IndexError):
         otto.SharedMemory(10)[10]
     with pytest.raises(ValueError, match="different structures"):
         otto.SharedMemory(10)[0:2] = b"abc"
+
+
+@pytest.mark.parametrize(
+    ("size", "error"),
+    [
+        *[(size, otto.UsageError) for size in [0, -1, -(2**70), 2**64, 2**200]],
+        *[(size, otto.SystemRefused) for size in [2**62, 2**63 - 1, 2**63, 2**64 - 1]],
+        *[(size, TypeError) for size in [1.5, "5", None, b"5"]],
+    ],
+    ids=repr,
+)
+def test_sizes_that_can_not_be(size: Any, error: type[Exception]) -> None:
+    with pytest.raises(error) as caught:
+        otto.SharedMemory(size)
+    assert "\n" not in str(caught.value)
+    assert error is TypeError or str(size) in str(caught.value)
+
+
+def test_a_size_is_any_whole_number() -> None:
+    assert len(otto.SharedMemory(numpy.int32(5))) == len(otto.SharedMemory(size=5)) == 5
 
 
 def test_it_is_handed_to_forked_workers_as_it_is() -> None:

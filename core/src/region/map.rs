@@ -7,6 +7,7 @@
 
 use super::layout::{HEADER_BYTES, JOURNAL_MAPPED_BYTES, MAPPED_BYTES, offset};
 use memmap2::{Mmap, MmapOptions, MmapRaw};
+use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use std::ffi::c_void;
 use std::fs::File;
@@ -206,7 +207,7 @@ impl Anonymous {
 
     fn map(words: NonZeroUsize, sharing: MapFlags) -> io::Result<Anonymous> {
         let bytes = words.checked_mul(const { NonZeroUsize::new(8).unwrap() });
-        let bytes = bytes.ok_or(io::ErrorKind::OutOfMemory)?;
+        let bytes = bytes.ok_or(Errno::ENOMEM)?;
         let access = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
         // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing of ours.
         let start = unsafe { mmap_anonymous(None, bytes, access, sharing)? };

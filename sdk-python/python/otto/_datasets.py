@@ -42,8 +42,9 @@ def put_dataset(name: str, data: _Publishable, *, spill: bool = False) -> None:
 
     `data` is bytes or anything else with a buffer; a numpy array of any type that holds no Python
     objects; an Arrow table, record batch or array; or what hands out Arrow data, such as frames of
-    polars and pandas and relations of duckdb. Type and shape are kept. It is copied once; nobody
-    may change it before the call returns. Readers of a replaced dataset keep what they have.
+    polars and pandas and relations of duckdb; a `pathlib.Path`, or an open binary file from its
+    position on, such as `sys.stdin.buffer`. Type and shape are kept. It is copied once; nobody may
+    change it before the call returns. Readers of a replaced dataset keep what they have.
 
     Raises `SystemRefused`, an `OSError`, when shared memory is full, unless `spill` is true: then
     the dataset goes to disk, under the same name.
@@ -64,6 +65,10 @@ def put_dataset(name: str, data: _Publishable, *, spill: bool = False) -> None:
     elif _is_a(data, "pyarrow", "Buffer"):
         # Its format says signed bytes.
         _otto.put_elements(name, memoryview(data).cast("B"), None, spill)  # type: ignore[arg-type]
+    elif (hasattr(data, "read") or hasattr(data, "__fspath__")) and not _has_buffer(data):
+        from otto import _files
+
+        _files.put(name, data, spill)
     else:
         _otto.put_elements(name, data, None, spill)
 
@@ -81,6 +86,15 @@ def _is_a(data: object, module: str, *classes: str) -> bool:
     """Whether `data` is of one of `classes`; where their module is not imported, nothing is."""
     found = sys.modules.get(module)
     return any(isinstance(data, getattr(found, name, ())) for name in classes)
+
+
+def _has_buffer(data: Any) -> bool:
+    """As a mapped file has, which can be read, too."""
+    try:
+        memoryview(data).release()
+    except TypeError:
+        return False
+    return True
 
 
 def open_dataset(name: str) -> Dataset:

@@ -41,6 +41,7 @@ __all__ = [
     "progress",
     "publish",
     "put_elements",
+    "put_file",
     "put_parts",
     "remove_dataset",
     "serve",
@@ -64,7 +65,11 @@ class _ArrowStream(Protocol):
 class _ArrowArray(Protocol):
     def __arrow_c_array__(self, requested_schema: object = None) -> object: ...
 
-_Publishable = _Buffer | _ArrowStream | _ArrowArray
+@type_check_only
+class _BinaryFile(Protocol):
+    def read(self) -> bytes: ...
+
+_Publishable = _Buffer | _ArrowStream | _ArrowArray | _BinaryFile | PathLike[str] | PathLike[bytes]
 
 def set(
     name: str,
@@ -116,6 +121,9 @@ def output_pipe(
     name: str | None = None, *, mode: _Mode = "json", timeout: float | None = None
 ) -> OutputPipe: ...
 def put_elements(name: str, data: object, dtype: object, spill: bool) -> None: ...
+def put_file(
+    name: str, descriptor: int, position: int | None, head: bytes, spill: bool
+) -> None: ...
 def put_parts(name: str, parts: list[Any], spill: bool) -> None: ...
 def element(dtype: str) -> tuple[str, int, str] | None: ...
 def get_dataset(name: str) -> memoryview: ...
