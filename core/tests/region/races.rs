@@ -40,6 +40,41 @@ fn eight_processes_lose_no_update_and_make_one_document() {
     assert_eq!(total, Json::number(8 * count as i64));
 }
 
+/// One key of a megabyte, which readers find whole meanwhile.
+#[test]
+fn eight_processes_lose_no_update_of_a_large_document() {
+    let own = own_run();
+    let (run, count) = (own.run.id(), scaled(10, 200));
+    let pad = "p".repeat(1 << 20);
+    let mut document = Document::create(run, &task("t"), SIZE_DEFAULT).unwrap();
+    document.write(format!(r#"{{"pad":"{pad}","count":0}}"#).as_bytes()).unwrap();
+    let (place, start_of_all) = (run.to_string(), Instant::now());
+    let mut counters: Vec<_> =
+        (0..8).map(|_| start("races::role_document_counter", Path::new(&place), count)).collect();
+    let (mut last, mut reads) = (0, 0);
+    while counters.iter_mut().any(|counter| counter.try_wait().unwrap().is_none()) {
+        let json = document.snapshot().unwrap();
+        let count =
+            json.strip_prefix(br#"{"pad":""#).and_then(|rest| rest.strip_prefix(pad.as_bytes()));
+        let count = count.expect("a torn document").strip_prefix(br#"","count":"#).unwrap();
+        let count = str::from_utf8(count).unwrap().trim_end_matches('}').parse().unwrap();
+        assert!(last <= count, "{count} after {last}");
+        last = count;
+        reads += 1;
+    }
+    for mut counter in counters {
+        assert!(counter.wait().unwrap().success());
+    }
+    let mut store = DocumentStore::open(run);
+    let total = store.get(&Key::parse("t.count").unwrap()).unwrap().unwrap();
+    assert_eq!(total, Json::number(8 * count as i64));
+    figures(format_args!(
+        "lost-update: 8 processes, {count} times one key of 1 MiB each, 0 lost; {reads} reads, 0 torn, \
+         {:?}",
+        start_of_all.elapsed()
+    ));
+}
+
 #[test]
 fn handles_of_one_process_exclude_each_other_and_never_deadlock() {
     let own = own_run();

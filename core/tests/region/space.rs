@@ -2,6 +2,7 @@
 
 use crate::roles::{assigned, checked_object, in_namespace, number_of, scaled};
 use crate::{own_run, task};
+use otto_core::limits::DOCUMENT_BYTES_MAX;
 use otto_core::region::{Document, SIZE_DEFAULT};
 use otto_core::{ErrorKind, Json};
 use std::fs;
@@ -33,6 +34,15 @@ fn a_document_grows_under_its_readers() {
         }
         done.store(true, Ordering::Relaxed);
     });
+    // Up to the limit, and no further: 8 bytes of it are not the JSON's.
+    let last = document.snapshot().unwrap().len();
+    let error = document.write(&vec![b'1'; DOCUMENT_BYTES_MAX + 1]).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    assert_eq!(document.snapshot().unwrap().len(), last);
+    if scaled(0, 1) == 1 {
+        document.write(&vec![b'1'; DOCUMENT_BYTES_MAX]).unwrap();
+        assert_eq!(document.snapshot().unwrap().len(), DOCUMENT_BYTES_MAX);
+    }
     // It never shrinks in place.
     document.write(b"1").unwrap();
     assert!(fs::metadata(document.path()).unwrap().len() > 64 << 20);
