@@ -8,48 +8,64 @@ use nix::unistd::{Uid, chown, geteuid, mkfifo};
 use otto_core::region::{Document, DocumentStore, SIZE_DEFAULT};
 use otto_core::{Condition, Error, ErrorKind, Json, Key, Values};
 use std::fs::{self, OpenOptions};
+use std::io;
 use std::os::unix::fs::{FileExt, symlink};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-const DAMAGES: [&str; 10] = [
+pub(crate) const DAMAGES: [&str; 10] = [
     "cut", "garbage", "one byte", "unlinked", "replaced", "symlink", "folder", "FIFO", "foreign",
     "linked",
 ];
 
-fn remove(path: &Path) {
-    if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }.unwrap();
+fn remove(path: &Path) -> io::Result<()> {
+    if path.is_dir() { fs::remove_dir(path) } else { fs::remove_file(path) }
 }
 
-fn damage(what: &str, path: &Path, random: &mut Random) {
-    let write = || OpenOptions::new().write(true).open(path).unwrap();
-    let length = write().metadata().unwrap().len();
+/// Removes what stands at `path`, and the second name that it may have been given.
+pub(crate) fn clear(path: &Path) {
+    for path in [path, &path.with_extension("second")] {
+        match remove(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{error}"),
+            _ => {}
+        }
+    }
+}
+
+pub(crate) fn damage(what: &str, path: &Path, random: &mut Random) -> io::Result<()> {
+    let open = || OpenOptions::new().write(true).open(path);
     match what {
-        "cut" => write().set_len(random.below(length)).unwrap(),
+        "cut" => {
+            let file = open()?;
+            file.set_len(random.below(file.metadata()?.len().max(1)))
+        }
         "garbage" => {
             let garbage: Vec<u8> = (0..300).map(|_| random.below(256) as u8).collect();
-            write().write_all_at(&garbage, random.below(4) * 0x40).unwrap();
+            open()?.write_all_at(&garbage, random.below(4) * 0x40)
         }
         "one byte" => {
+            let file = open()?;
+            let length = file.metadata()?.len().max(1);
             let at = [random.below(length), random.below(0x110)][random.below(2) as usize];
-            write().write_all_at(&[random.below(256) as u8], at).unwrap();
+            file.write_all_at(&[random.below(256) as u8], at)
         }
         "unlinked" => remove(path),
-        "linked" => fs::hard_link(path, path.with_extension("second")).unwrap(),
-        "foreign" if geteuid().is_root() => chown(path, Some(Uid::from_raw(65534)), None).unwrap(),
+        "linked" => fs::hard_link(path, path.with_extension("second")),
+        "foreign" if geteuid().is_root() => Ok(chown(path, Some(Uid::from_raw(65534)), None)?),
         _ => {
-            remove(path);
+            remove(path)?;
             match what {
-                "symlink" => symlink("/etc/passwd", path).unwrap(),
-                "folder" => fs::create_dir(path).unwrap(),
-                "FIFO" => mkfifo(path, Mode::S_IRWXU).unwrap(),
-                _ => fs::write(path, "something else").unwrap(),
+                "symlink" => symlink("/etc/passwd", path),
+                "folder" => fs::create_dir(path),
+                "FIFO" => Ok(mkfifo(path, Mode::S_IRWXU)?),
+                _ => fs::write(path, "something else"),
             }
         }
     }
 }
 
-fn is_told(what: &str, error: &Error) {
+/// An error that somebody who reads it can do something about.
+pub(crate) fn is_told(what: &str, error: &Error) {
     // A name gone is a document gone; what is no file of ours is refused when it is opened.
     let typed = [ErrorKind::Corrupt, ErrorKind::NotFound, ErrorKind::Io].contains(&error.kind());
     assert!(typed, "{what}: {:?} {error}", error.kind());
@@ -69,7 +85,7 @@ fn damage_is_a_typed_error_and_never_a_signal() {
         let written = random.below(100);
         document.write(checked_object(written).as_bytes()).unwrap();
         let what = DAMAGES[(turn / 2) as usize % DAMAGES.len()];
-        damage(what, [&public, &control][turn as usize % 2], &mut random);
+        damage(what, [&public, &control][turn as usize % 2], &mut random).unwrap();
         let what = format!("{what}, {}", ["public file", "control file"][turn as usize % 2]);
         let start = Instant::now();
         let mut check = |result: otto_core::Result<Vec<u8>>| match result {
@@ -96,12 +112,7 @@ fn damage_is_a_typed_error_and_never_a_signal() {
         check(Document::create(run, &task("t"), SIZE_DEFAULT).map(|_| Vec::new()));
         slowest = slowest.max(start.elapsed());
         // As the messages say: removed, it can be made and written anew.
-        for path in [&public, &control, &public.with_extension("second")] {
-            if path.symlink_metadata().is_ok() {
-                remove(path);
-            }
-        }
-        let _ = fs::remove_file(control.with_extension("second"));
+        [&public, &control].into_iter().for_each(|path| clear(path));
         let mut document = Document::create(run, &task("t"), SIZE_DEFAULT).unwrap();
         document.write(checked_object(7).as_bytes()).unwrap();
         assert_eq!(number_of(&document.read().unwrap()), Some(7));

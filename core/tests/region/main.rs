@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod damage;
+mod damage_live;
 mod datasets;
 mod datasets_damage;
 mod datasets_killed;
