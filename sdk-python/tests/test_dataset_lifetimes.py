@@ -2,6 +2,7 @@
 
 import gc
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -54,16 +55,23 @@ def use(name: str) -> dict[str, Callable[[], Any]]:
         "fail": fail,
         "shared": lambda: otto.SharedMemory(5000).buf,
         "region": lambda: otto.TaskDataRegion.create("r").update({"a": 1}),
+        "opened": lambda: otto.TaskDataRegion.open("a").wait("key", timeout=1),
+        "stat": lambda: otto.TaskDataRegion.open("a").stat(),
+        "file": lambda: otto.put_dataset("p", pathlib.Path("/proc/version")),
     }[name]()
 
 
-NAMES = ["view", "numpy", "released", "put", "create", "fail", "shared", "region"]
+NAMES = ["view", "numpy", "released", "put", "create", "fail", "shared"]
+NAMES += ["region", "opened", "stat", "file"]
 TABLES = ["table", "polars", "put_table"]
+# They take a millisecond each.
+TABLE_COUNT = 10_000 if os.environ.get("OTTO_SOAK") else 1000
 
 
 @pytest.mark.parametrize("name", NAMES + TABLES)
 def test_ten_thousand_times_leave_nothing(server: otto.Server, name: str) -> None:
     otto.put_dataset("a", numpy.arange(1000.0))
+    otto.TaskDataRegion.create("a").write_json({"key": "value"})
     if name in TABLES:
         pyarrow = pytest.importorskip("pyarrow")
         pytest.importorskip("polars")
@@ -72,7 +80,7 @@ def test_ten_thousand_times_leave_nothing(server: otto.Server, name: str) -> Non
         use(name)
     gc.collect()
     before, used = descriptors_and_mappings(), memory_used()
-    for _ in range(10_000 if name in NAMES else 1000):
+    for _ in range(10_000 if name in NAMES else TABLE_COUNT):
         use(name)
     gc.collect()
     descriptors, mappings = descriptors_and_mappings()

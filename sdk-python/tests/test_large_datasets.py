@@ -1,6 +1,7 @@
 """Two gibibytes, whose byte counts no longer fit into 31 bits."""
 
 import os
+import tempfile
 from collections.abc import Iterator
 
 import otto
@@ -10,6 +11,7 @@ from conftest import lies_in
 numpy = pytest.importorskip("numpy")
 
 SIZE = 2 << 30
+MARKS = 0, 1, 4095, 4096, SIZE // 2, SIZE - 4097, SIZE - 1
 
 
 @pytest.fixture(autouse=True)
@@ -26,7 +28,7 @@ def room() -> Iterator[None]:
 def marked() -> numpy.ndarray:
     """SIZE bytes, of which a few at each end and around 31 bits are not zero."""
     array = numpy.zeros(SIZE, "u1")
-    for at in 0, 1, 4095, 4096, SIZE // 2, SIZE - 4097, SIZE - 1:
+    for at in MARKS:
         array[at] = at % 251 + 1
     return array
 
@@ -56,6 +58,18 @@ def test_an_array(server: otto.Server) -> None:
     assert (dataset.size, dataset.shape) == (SIZE, given.shape)
     assert same(dataset.numpy(), given)
     assert lies_in(dataset.numpy()[1, -1:].ctypes.data, "large")
+
+
+def test_a_file(server: otto.Server) -> None:
+    given = marked()
+    # Of which only the marks take room.
+    with tempfile.TemporaryFile(dir="/dev/shm") as file:
+        for at in MARKS:
+            file.seek(at)
+            file.write(bytes(given[at : at + 1]))
+        file.seek(0)
+        otto.put_dataset("large", file)
+    assert same(otto.open_dataset("large").numpy(), given)
 
 
 def test_a_table(server: otto.Server) -> None:
