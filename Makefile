@@ -114,7 +114,8 @@ test: rust-test python-test bash-test e2e-test ## set up everything and run ever
 	@printf '\nall tests passed\n'
 
 soak: ## the fault tests at their full counts (long)
-	@OTTO_SOAK=1 $(MAKE) test
+	@rm -f target/figures; trap 'printf "\n== figures\n"; sort target/figures 2>/dev/null || true' EXIT; \
+		OTTO_SOAK=1 OTTO_FIGURES="$(CURDIR)/target/figures" $(MAKE) test
 
 $(STAMPS)/test-tools: scripts/need.sh | $(STAMPS)/tools
 	@scripts/need.sh "$(PYTHON)" nc jq bats setpriv script

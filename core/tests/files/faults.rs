@@ -1,7 +1,8 @@
 //! The old file or the new one, never half of one, whoever dies and whatever is full.
 
 use crate::roles::{
-    Random, Report, assigned, checked_object, in_namespace, kill_after, number_of, scaled, start,
+    Random, Report, assigned, checked_object, figures, in_namespace, kill_after, number_of, scaled,
+    start,
 };
 use otto_core::files::{self, FileStore};
 use otto_core::{Condition, ErrorKind, Json, Key, Object, Values};
@@ -43,7 +44,7 @@ fn killed_writers_leave_the_old_file_or_the_new_one() {
     let path = folder.path().join("output.t.json");
     let report = Report::at(&folder.path().join("report"));
     let (done, reads) = (AtomicBool::new(false), AtomicU64::new(0));
-    let mut random = Random(0x0770);
+    let (mut random, kills) = (Random(0x0770), scaled(50, 1000));
     thread::scope(|scope| {
         scope.spawn(|| {
             let mut last = 0;
@@ -55,7 +56,7 @@ fn killed_writers_leave_the_old_file_or_the_new_one() {
                 reads.fetch_add(1, Ordering::Relaxed);
             }
         });
-        for _ in 0..scaled(50, 1000) {
+        for _ in 0..kills {
             let before = report.get();
             let writer = start("faults::role_file_writer", folder.path(), 0);
             report.wait_above(before);
@@ -65,7 +66,11 @@ fn killed_writers_leave_the_old_file_or_the_new_one() {
         }
         done.store(true, Ordering::Relaxed);
     });
-    assert!(reads.load(Ordering::Relaxed) > 100);
+    let reads = reads.into_inner();
+    figures(format_args!(
+        "output files: {kills} kills, {reads} reads, 0 torn, 0 lost, 0 backwards"
+    ));
+    assert!(reads > 100);
     // What the dead left behind goes with the next write.
     files::update(&path, |object| {
         object.set("last", Json::null());
