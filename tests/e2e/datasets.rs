@@ -165,6 +165,60 @@ fn a_full_memory_spills_if_it_may() {
     assert_eq!(lines[6..], ["[3000000,3,true]", "2", "d\tdataset\t3000000\talive"]);
 }
 
+/// What Python publishes from wherever it lies, and fills in place.
+const SPILLS: &str = r#"
+import array, errno, io, numpy, os, otto, pathlib, pyarrow
+
+given = array.array("d", range(400_000))
+table = pyarrow.table({"a": numpy.arange(400_000)})
+pathlib.Path("given").write_bytes(given)
+pipes = [os.popen("cat given")._stream.buffer for _ in range(2)]
+ways = {
+    "array": lambda **spill: otto.put_dataset("d", given, **spill),
+    "scattered": lambda **spill: otto.put_dataset("d", memoryview(given)[::-1][::-1], **spill),
+    "table": lambda **spill: otto.put_dataset("d", table, **spill),
+    "path": lambda **spill: otto.put_dataset("d", pathlib.Path("given"), **spill),
+    "pipe": lambda **spill: otto.put_dataset("d", pipes.pop(), **spill),
+    "in memory": lambda **spill: otto.put_dataset("d", io.BytesIO(given), **spill),
+    "in place": lambda **spill: fill(otto.create_dataset("d", "f8", 400_000, **spill)),
+}
+
+def fill(writer):
+    with writer as cells:
+        cells[:] = given
+
+for name, way in ways.items():
+    otto.put_dataset("d", b"old")
+    try:
+        way()
+    except otto.SystemRefused as error:
+        assert error.errno == errno.ENOSPC and "spill=True" in str(error), error
+    else:
+        raise AssertionError(name)
+    assert bytes(otto.get_dataset("d")) == b"old", name
+    way(spill=True)
+    dataset = otto.open_dataset("d")
+    assert dataset.on_disk and dataset.generation == 2, name
+    if name == "table":
+        assert dataset.arrow().equals(table)
+    else:
+        numbers = numpy.frombuffer(dataset, "f8")
+        otto.remove_dataset("d")
+        assert (numbers == given).all(), name
+        continue
+    otto.remove_dataset("d")
+print(len(ways), otto.list_datasets())
+"#;
+
+#[test]
+fn python_spills_if_it_may() {
+    let place = Place::new();
+    place.write("spills.py", SPILLS);
+    let script = "python3 spills.py; find /var/tmp -type f";
+    let Some(finished) = with_little_memory(&place, script) else { return };
+    assert_eq!(finished.ok().stdout, "7 []\n");
+}
+
 /// What ends up on disk vanishes with a run that is killed, at the next start.
 #[test]
 fn a_killed_run_leaves_nothing_on_disk() {
