@@ -3,6 +3,8 @@
 //! A role is a test that does nothing unless it is started by [`Role::start`]. Its parameters are
 //! environment variables; what it reports outlives its death in a file of one number.
 
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use std::env;
 use std::fmt::Arguments;
 use std::fs::{self, File, OpenOptions};
@@ -57,6 +59,8 @@ pub(crate) fn assigned(name: &str) -> Option<(PathBuf, u64)> {
     if env::var(ROLE).ok()? != name {
         return None;
     }
+    // A test that fails leaves no role running.
+    set_pdeathsig(Signal::SIGKILL).unwrap();
     let count = env::var(COUNT).ok().and_then(|count| count.parse().ok()).unwrap_or(0);
     Some((env::var_os(PLACE)?.into(), count))
 }
