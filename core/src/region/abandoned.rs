@@ -5,7 +5,7 @@ use super::current::identity;
 use super::{label, place};
 use crate::key::TaskName;
 use crate::lock;
-use crate::run::{self, RunId, SHARED_MEMORY};
+use crate::run::{self, RunId, SHARED_MEMORY, still_there};
 use std::fs;
 use std::path::Path;
 use std::process;
@@ -46,7 +46,7 @@ fn remove_unless(path: &Path, needed: impl Fn() -> bool) {
     let Ok(Some((file, _))) = place::open(path, false) else { return };
     let Some(_held) = lock::try_exclusive(process::id, &file) else { return };
     // Now that its publisher does nothing any more, once again.
-    if !needed() && place::leads_to(path, &file) {
+    if !needed() && still_there(&file, path) {
         let _ = fs::remove_file(path);
     }
 }

@@ -124,7 +124,8 @@ impl Control {
         self.page.writer().store(self.opener, Relaxed);
     }
 
-    /// Takes the lock of all writers; only for a file that [is our own](Control::is_own).
+    /// Takes the lock of all writers, to write; only for a file that
+    /// [is our own](Control::is_own).
     pub(super) fn lock(&self) -> Result<Exclusive<'_>> {
         if !self.writable {
             return Err(Error::new(
@@ -135,14 +136,22 @@ impl Control {
                 ),
             ));
         }
-        let sleep = |time, waited| self.sleep(time, waited);
+        self.exclusive()
+    }
+
+    /// Takes the lock of all writers, also where the document can't be written.
+    pub(super) fn exclusive(&self) -> Result<Exclusive<'_>> {
+        let sleep = |time, waited| match waited < STARVING {
+            true => thread::sleep(time),
+            false => self.ask_for_turn(time),
+        };
         lock::exclusive_by(process_id, &self.file, &self.path, || self.holder(), sleep)
     }
 
-    /// A waiter's pause. Writers that take the lock again at once leave it no moment: one that has
-    /// waited too long for such a moment says so.
-    fn sleep(&self, time: Duration, waited: Duration) {
-        if waited < STARVING || !self.is_usable().unwrap_or(false) {
+    /// Waits for the lock to be free, for so long at most. Writers that take it again at once leave
+    /// others no moment: this tells them so.
+    pub(super) fn ask_for_turn(&self, time: Duration) {
+        if !self.writable || !self.is_usable().unwrap_or(false) {
             return thread::sleep(time);
         }
         self.page.starving().store(1, Relaxed);

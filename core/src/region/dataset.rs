@@ -7,8 +7,8 @@
 use super::builder::NOWHERE;
 use super::current::Current;
 use super::map::ReadOnly;
-use super::place;
 use super::pouring::{Stopped, pour};
+use super::{place, room};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Json;
 use crate::key::TaskName;
@@ -69,7 +69,8 @@ impl Dataset {
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is none; [`ErrorKind::Corrupt`] when its label is
-    /// damaged, or its file was changed after it was published.
+    /// damaged, or its file was changed after it was published; [`ErrorKind::Full`] when another
+    /// program made the file with holes that memory has no room for.
     pub fn open(run: RunId, name: &TaskName) -> Result<Dataset> {
         let path = run.dataset_path(name);
         let (current, info) = current(run, name)?;
@@ -80,6 +81,11 @@ impl Dataset {
         let length = NonZeroUsize::new(end as usize).filter(|_| info.size > 0);
         let map = length.map(|length| ReadOnly::new(&current.file, length)).transpose();
         let map = map.map_err(|error| Error::io("map", &path, error))?;
+        // Another program's, with holes: reading one takes memory.
+        let is_sparse = (current.status.st_blocks as u64).saturating_mul(512) < end;
+        if let Some(map) = map.as_ref().filter(|_| is_sparse && current.on_disk.is_none()) {
+            map.populate().map_err(|error| full(&path, end, &error))?;
+        }
         Ok(Dataset { file: current.file, map, info, path })
     }
 
@@ -203,4 +209,16 @@ fn current(run: RunId, name: &TaskName) -> Result<(Current, DatasetInfo)> {
 
 fn missing(name: &TaskName) -> Error {
     Error::new(ErrorKind::NotFound, format!("not found: dataset {name}"))
+}
+
+fn full(path: &Path, size: u64, error: &io::Error) -> Error {
+    let free = room::in_memory().map_or("too few".to_owned(), |free| free.to_string());
+    Error::new(
+        ErrorKind::Full,
+        format!(
+            "no room for the holes in {}: all of it takes {size} bytes, shared memory has {free} \
+             bytes free ({error}); remove regions or enlarge it",
+            path.display()
+        ),
+    )
 }

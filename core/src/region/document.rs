@@ -137,19 +137,32 @@ impl Document {
     /// ```
     pub fn remove(run: RunId, task: &TaskName) -> Result<()> {
         let (public_path, control_path) = (run.document_path(task), run.control_path(task));
-        // A damaged control file is no reason to keep the document.
-        let control = Control::open(&control_path).ok().flatten();
-        let _held = control.as_ref().map(Control::lock).transpose()?;
-        let public = Public::open(&public_path).ok().flatten();
-        let removed = place::remove(&public_path)?;
-        let removed = place::remove(&control_path)? || removed;
-        if let Some(public) = public {
-            public.mark_removed();
+        loop {
+            // A damaged control file is no reason to keep the document, nor is a full memory.
+            let control = match Control::open(&control_path) {
+                // Somebody may be making it.
+                Ok(None) if public_path.exists() => Control::create(&control_path).ok(),
+                opened => opened.ok().flatten(),
+            };
+            let _held = control.as_ref().map(Control::exclusive).transpose()?;
+            let is_usable = control.as_ref().map(Control::is_usable);
+            if matches!(is_usable, Some(Ok(false))) {
+                // Removed while we waited: what may be there now has a lock of its own.
+                continue;
+            }
+            let public = Public::open(&public_path).ok().flatten();
+            let removed = place::remove(&public_path)?;
+            let removed = place::remove(&control_path)? || removed;
+            if let Some(public) = public {
+                public.mark_removed();
+            }
+            if let (Some(control), Some(Ok(true))) = (&control, is_usable)
+                && control.writable
+            {
+                ring(&control.page);
+            }
+            return if removed { Ok(()) } else { Err(missing(&public_path)) };
         }
-        if let Some(control) = control.as_ref().filter(|control| control.is_usable().is_ok()) {
-            ring(&control.page);
-        }
-        if removed { Ok(()) } else { Err(missing(&public_path)) }
     }
 
     /// The tasks of `run` that have a document, sorted.
@@ -283,7 +296,7 @@ impl Document {
         // own descriptor of it may lead nowhere.
         let mut usable = self.control.is_own() && self.control.is_usable()?;
         if !self.names_are_fresh() {
-            usable = usable && self.public.is_current()?;
+            usable = usable && self.public.has_its_name();
             self.names_checked = Some(Instant::now());
         }
         if usable { Ok(()) } else { self.attach_anew(Gone::Refused) }
@@ -293,7 +306,7 @@ impl Document {
         self.names_checked.is_some_and(|at| at.elapsed() < NAMES_CHECK)
     }
 
-    pub(super) fn locked<R>(
+    fn locked<R>(
         &mut self,
         gone: Gone,
         work: impl FnOnce(&mut Held<'_>) -> Result<R>,
@@ -303,7 +316,7 @@ impl Document {
     }
 
     /// `work` under the lock that `take` gets; `None` when it gets none.
-    fn locked_by<R>(
+    pub(super) fn locked_by<R>(
         &mut self,
         gone: Gone,
         take: impl Fn(&Control) -> Result<Option<Exclusive<'_>>>,
@@ -314,10 +327,14 @@ impl Document {
                 self.attach_anew(gone)?;
             }
             let Some(guard) = take(&self.control)? else { return Ok(None) };
-            if !self.control.is_usable()? || !self.public.is_current()? {
+            let is_moved = !self.names_are_fresh() && !self.public.has_its_name();
+            if is_moved || !self.control.is_usable()? || !self.public.is_current()? {
                 drop(guard);
                 self.attach_anew(gone)?;
                 continue;
+            }
+            if !self.names_are_fresh() {
+                self.names_checked = Some(Instant::now());
             }
             self.control.sign();
             self.control.page.inode().store(self.public.inode, Relaxed);

@@ -12,7 +12,7 @@ use crate::json::Json;
 use crate::key::TaskName;
 use crate::limits::DATASET_ABOUT_BYTES_MAX;
 use crate::lock::{self, Holder};
-use crate::run::RunId;
+use crate::run::{RunId, still_there};
 use rustix::fs::Stat;
 use std::fs::{self, File};
 use std::io;
@@ -45,7 +45,7 @@ impl Label {
                 continue;
             };
             let _held = lock::exclusive(&old, &path, || Holder { process: None, progress: 0 })?;
-            if place::leads_to(&path, &old) {
+            if still_there(&old, &path) {
                 fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
             }
         }

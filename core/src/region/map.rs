@@ -6,7 +6,7 @@
 #![allow(unsafe_code)]
 
 use super::layout::{HEADER_BYTES, JOURNAL_MAPPED_BYTES, MAPPED_BYTES, offset};
-use memmap2::{Mmap, MmapOptions, MmapRaw};
+use memmap2::{Advice, Mmap, MmapOptions, MmapRaw};
 use nix::errno::Errno;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use std::ffi::c_void;
@@ -82,16 +82,17 @@ impl ControlPage {
 
     fn u64_at<const AT: usize>(&self) -> &AtomicU64 {
         const { assert!(AT.is_multiple_of(8) && AT + 8 <= HEADER_BYTES) };
-        // SAFETY: the mapping is longer than HEADER_BYTES, writable, page aligned and lives as long as
-        // `self`; AT is inside it and aligned, as checked while compiling. Every access of ours to
-        // this place is atomic and of this size; other processes keep to that or harm only values.
-        unsafe { AtomicU64::from_ptr(self.map.as_mut_ptr().add(AT).cast()) }
+        // SAFETY: the mapping is longer than HEADER_BYTES, page aligned and lives as long as `self`;
+        // AT is inside it and aligned, as checked while compiling. Every access of ours to this
+        // place is atomic and of this size; other processes keep to that or harm only values. Where
+        // it can't be written callers only load, relaxed, as std allows for such memory.
+        unsafe { &*self.map.as_ptr().add(AT).cast::<AtomicU64>() }
     }
 
     fn u32_at<const AT: usize>(&self) -> &AtomicU32 {
         const { assert!(AT.is_multiple_of(4) && AT + 4 <= HEADER_BYTES) };
         // SAFETY: as in `u64_at`.
-        unsafe { AtomicU32::from_ptr(self.map.as_mut_ptr().add(AT).cast()) }
+        unsafe { &*self.map.as_ptr().add(AT).cast::<AtomicU32>() }
     }
 }
 
@@ -127,6 +128,15 @@ impl ReadOnly {
 
     pub(super) fn as_ptr(&self) -> *const u8 {
         self.map.as_ptr()
+    }
+
+    /// Puts memory behind all of it now, so that a full one shows here and not as SIGBUS. Where the
+    /// system can't be asked for that (Linux before 5.14) nothing is done.
+    pub(super) fn populate(&self) -> io::Result<()> {
+        match self.map.advise(Advice::PopulateRead) {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+            done => done,
+        }
     }
 }
 

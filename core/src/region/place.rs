@@ -4,6 +4,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::TaskName;
 use crate::run::SHARED_MEMORY;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK, O_TMPFILE};
+use nix::unistd::geteuid;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, Stat, fchmod, fstat, linkat};
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -29,7 +30,7 @@ pub(super) fn open(path: &Path, writable: bool) -> Result<Option<(File, Stat)>> 
     };
     let found = status(&file, path)?;
     if !FileType::from_raw_mode(found.st_mode).is_file()
-        || found.st_uid != nix::unistd::geteuid().as_raw()
+        || found.st_uid != geteuid().as_raw()
         || found.st_nlink > 1
     {
         return Err(Error::new(
@@ -62,14 +63,6 @@ fn is_refused(error: &Error) -> bool {
 
 pub(super) fn status(file: &File, path: &Path) -> Result<Stat> {
     fstat(file).map_err(|error| Error::io("look at", path, error.into()))
-}
-
-/// Whether `path` is a name of `file` itself, not a link to it or another file.
-pub(super) fn leads_to(path: &Path, file: &File) -> bool {
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(held), Ok(found)) => held.ino() == found.ino() && held.dev() == found.dev(),
-        _ => false,
-    }
 }
 
 /// A new file without a name in the folder of `path`: gone with its last descriptor.
@@ -112,12 +105,13 @@ pub(super) fn remove(path: &Path) -> Result<bool> {
     }
 }
 
-/// The names behind `prefix` in shared memory that are task names, sorted.
+/// The names behind `prefix` in shared memory that are task names, sorted; not those of other users.
 pub(super) fn names(prefix: &str) -> Result<Vec<TaskName>> {
     let folder = Path::new(SHARED_MEMORY);
     let entries = fs::read_dir(folder).map_err(|error| Error::io("list", folder, error))?;
     let names = entries.flatten().filter_map(|entry| {
-        TaskName::parse(entry.file_name().to_str()?.strip_prefix(prefix)?).ok()
+        let name = TaskName::parse(entry.file_name().to_str()?.strip_prefix(prefix)?).ok()?;
+        entry.metadata().is_ok_and(|found| found.uid() == geteuid().as_raw()).then_some(name)
     });
     let mut names: Vec<TaskName> = names.collect();
     names.sort_unstable();

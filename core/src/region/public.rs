@@ -6,6 +6,7 @@ use super::layout::{
 };
 use super::{place, room};
 use crate::error::{Error, ErrorKind, Result};
+use crate::run::still_there;
 use rustix::fs::{FallocateFlags, Stat, fallocate, ftruncate};
 use std::fs::File;
 use std::io;
@@ -56,7 +57,12 @@ impl Public {
         Public { file, inode: found.st_ino, writable, path: path.to_owned(), allocated }
     }
 
-    /// Whether the file is still the one of its name.
+    /// Whether its name leads to the file, which may have been moved away.
+    pub(super) fn has_its_name(&self) -> bool {
+        still_there(&self.file, &self.path)
+    }
+
+    /// Whether the file has a name still, most likely its own.
     pub(super) fn is_current(&mut self) -> Result<bool> {
         let found = place::status(&self.file, &self.path)?;
         // Someone's `> file` took the memory away again.

@@ -1,4 +1,4 @@
-//! Reading a document: without a lock, unless writers are faster for too long.
+//! Reading a document: without a lock, and with one only where it is free.
 
 use super::commit::{damaged_journal, finish, is_journal_of, whole};
 use super::document::{Document, Gone};
@@ -10,10 +10,12 @@ use crate::error::{Error, Result};
 use crate::interrupt;
 use std::ops::Range;
 use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
+use std::time::Duration;
 
-/// Lock-free reads before a reader asks the writers to pause.
+/// Reads that writers overtake before a reader asks them for a turn.
 const READS_MAX: u32 = 64;
+/// How long it waits for that before it looks again: a writer may have been stopped by then.
+const TURN: Duration = Duration::from_millis(1);
 
 impl Document {
     /// The JSON text; no bytes when nothing has been written yet.
@@ -59,13 +61,21 @@ impl Document {
     /// Reads one consistent image: a small one that is whole in the public file is the document,
     /// whatever the sequence number says, for that is all that [`Document::look_once`] sees.
     fn look(&mut self) -> Result<Range<usize>> {
-        // Whoever may not take the lock has to go on trying.
-        let reads = if self.control.writable { READS_MAX } else { u32::MAX };
-        for read in 0..reads {
-            if read > READS_MAX {
+        let mut overtaken = 0;
+        loop {
+            if overtaken >= READS_MAX {
                 interrupt::check()?;
-                thread::yield_now();
+                self.control.ask_for_turn(TURN);
+                let found = self.locked_by(
+                    Gone::Refused,
+                    |control| Ok(control.try_lock()),
+                    |held| held.read(),
+                )?;
+                if let Some(json) = found {
+                    return Ok(json);
+                }
             }
+            overtaken += 1;
             self.refresh()?;
             let sequence = sequence::begin(self.control.page.sequence());
             let image = if sequence.is_multiple_of(2) {
@@ -74,14 +84,17 @@ impl Document {
                 read_image(&self.control.file, offset::JOURNAL, &mut self.image)
             };
             let image = image.map_err(|error| Error::io("read", &self.public_path, error))?;
+            // What the control file says of the journal is part of what has to be whole.
+            let is_journal = match &image {
+                Image::Whole(json) => is_journal_of(&self.control, sequence, &self.image, json),
+                _ => false,
+            };
             if !sequence::is_whole(self.control.page.sequence(), sequence) {
                 continue;
             }
             match image {
                 Image::Whole(json) if sequence.is_multiple_of(2) => return Ok(json),
-                Image::Whole(json) if self.is_journal_of(sequence, &json) => {
-                    return Ok(self.choose(sequence, json));
-                }
+                Image::Whole(json) if is_journal => return Ok(self.choose(sequence, json)),
                 _ if !sequence.is_multiple_of(2) => {
                     return Err(damaged_journal(&self.control_path));
                 }
@@ -96,8 +109,6 @@ impl Document {
                 }
             }
         }
-        // Writers are faster than we read: they pause for one read.
-        self.locked(Gone::Refused, |held| held.read())
     }
 
     /// Between the journal of `sequence`, in `image` with its JSON at `json`, and the public file.
@@ -119,10 +130,6 @@ impl Document {
             }
             None => json,
         }
-    }
-
-    fn is_journal_of(&self, sequence: u64, json: &Range<usize>) -> bool {
-        is_journal_of(&self.control, sequence, &self.image, json)
     }
 
     /// What someone wrote straight into the public file: read as it stands once it holds still

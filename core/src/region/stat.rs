@@ -1,6 +1,6 @@
 //! What can be said about a document without its content.
 
-use super::document::Document;
+use super::document::{Document, generation_of};
 use super::place;
 use crate::error::Result;
 use crate::run::was_running;
@@ -41,7 +41,7 @@ impl Document {
     /// As [`Document::read`].
     pub fn stat(&mut self) -> Result<DocumentStat> {
         let size = self.snapshot()?.len() as u64;
-        let generation = self.generation()?;
+        let generation = generation_of(self.sequence()?);
         let found = place::status(&self.public.file, &self.public_path)?;
         let writer = Some(self.control.page.writer().load(Relaxed)).filter(|id| *id != 0);
         let written = Duration::new(

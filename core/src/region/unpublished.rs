@@ -6,10 +6,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fork::Unshared;
 use crate::key::TaskName;
 use crate::limits::ALLOCATION_STEP_BYTES;
-use crate::run::{self, RunId, SHARED_MEMORY};
+use crate::run::{self, RunId, SHARED_MEMORY, still_there};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -74,11 +74,16 @@ impl Unpublished {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                     opened => opened.map_err(failed)?,
                 };
-            // A sweeper that came in between takes it for what a dead publisher left.
-            if file.try_lock().is_ok() && place::leads_to(&on_disk, &file) {
-                let path = run.dataset_path(name);
-                let on_disk = Some(on_disk);
-                return Ok(Unpublished::of(file, on_disk, path));
+            match file.try_lock() {
+                Ok(()) if still_there(&file, &on_disk) => {
+                    return Ok(Unpublished::of(file, Some(on_disk), run.dataset_path(name)));
+                }
+                // A sweeper that came in between takes it for what a dead publisher left.
+                Ok(()) | Err(TryLockError::WouldBlock) => {}
+                Err(TryLockError::Error(error)) => {
+                    let _ = fs::remove_file(&on_disk);
+                    return Err(Error::io("lock", &on_disk, error));
+                }
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Waiting for a document's next write: asleep on the count of writes in its control file, until
 //! the writer rings.
 
-use super::document::{Document, generation_of};
+use super::document::Document;
 use super::map::ControlPage;
 use crate::error::{Error, Result};
 use crate::json::Json;
@@ -11,17 +11,21 @@ use crate::values::Tick;
 use crate::watch::{self, Doorbell};
 use rustix::thread::futex::{self, Flags, Timespec};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::{Relaxed, Release, SeqCst};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::fence;
 use std::time::Instant;
 
 /// Tells those who sleep that there is something new; without a system call when nobody does.
 pub(super) fn ring(page: &ControlPage) {
-    page.notify().fetch_add(1, Release);
-    // Either we see that somebody is about to sleep, or they see the new count and do not.
+    // Either we see that somebody is about to sleep, or they see what has been written and do not.
     fence(SeqCst);
-    if page.waited_for().load(Relaxed) != 0 {
+    // Before the count: who says so later has the new one, and the next writer is to see it.
+    let waited_for = page.waited_for().load(Relaxed) != 0;
+    if waited_for {
         page.waited_for().store(0, Relaxed);
+    }
+    page.notify().fetch_add(1, SeqCst);
+    if waited_for {
         let _ = futex::wake(page.notify(), Flags::empty(), i32::MAX as u32);
     }
 }
@@ -36,11 +40,13 @@ impl Bell {
     /// For a control file that is long enough to be read through its mapping. Where it may only be
     /// read nobody can be told that we sleep: then only somebody else's wake-up helps.
     pub(super) fn listen(page: &Arc<ControlPage>, writable: bool) -> Bell {
+        let count = page.notify().load(Relaxed);
+        fence(SeqCst);
         if writable {
             page.waited_for().store(1, Relaxed);
             fence(SeqCst);
         }
-        Bell { page: Arc::clone(page), count: page.notify().load(Relaxed) }
+        Bell { page: Arc::clone(page), count }
     }
 }
 
@@ -55,33 +61,34 @@ impl Doorbell for Bell {
     }
 }
 
-/// Looks at a whole document without reason take at most a tenth of a waiter's time, however large it is.
+/// Looks without reason take at most a tenth of a waiter's time, however large the document is.
 const REST_FACTOR: u32 = 10;
 
 /// When to look at a document's content again although nobody of ours has written.
 struct Looks {
-    generation: Option<u64>,
+    /// At which number: beside a writer at work, the old content may be what was found.
+    sequence: Option<u64>,
     next: Instant,
 }
 
 impl Looks {
     fn new() -> Looks {
-        Looks { generation: None, next: Instant::now() }
+        Looks { sequence: None, next: Instant::now() }
     }
 
-    /// Calls `look` when there is reason to; it returns what it found and in which generation.
+    /// Calls `look` when there is reason to.
     fn once<T>(
         &mut self,
         document: &mut Document,
         look: impl FnOnce(&mut Document) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let start = Instant::now();
-        let generation = Some(document.generation()?);
-        if self.generation == generation && start < self.next {
+        let sequence = Some(document.sequence()?);
+        if self.sequence == sequence && start < self.next {
             return Ok(None);
         }
         let found = look(document)?;
-        self.generation = generation;
+        self.sequence = sequence;
         self.next = Instant::now() + start.elapsed() * REST_FACTOR;
         Ok(found)
     }
@@ -94,9 +101,9 @@ impl Document {
         Ok(Bell::listen(&self.control.page, self.control.writable))
     }
 
-    pub(super) fn generation(&mut self) -> Result<u64> {
+    pub(super) fn sequence(&mut self) -> Result<u64> {
         self.refresh()?;
-        Ok(generation_of(self.control.page.sequence().load(Relaxed)))
+        Ok(self.control.page.sequence().load(Relaxed))
     }
 
     /// Waits until the document is another than what this handle has last read or written, and

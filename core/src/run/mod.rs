@@ -9,6 +9,7 @@ mod remains;
 
 pub use environment::{Environment, variable};
 pub use installation::Installation;
+pub(crate) use ownership::still_there;
 pub use ownership::{Descendants, Owner, Run, owner_of};
 pub(crate) use processes::was_running;
 pub use processes::{Process, processes_of};

@@ -3,6 +3,7 @@
 use super::{RunId, directory, remains};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork::Unshared;
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -43,7 +44,7 @@ pub enum Owner {
 pub fn owner_of(run: RunId) -> Owner {
     let path = run.lock_path();
     let mut options = OpenOptions::new();
-    options.read(true).custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits());
+    options.read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK);
     let Ok(lock) = options.open(&path) else { return Owner::Unknown };
     if remains::check_owner(&lock, &path).is_err() {
         return Owner::Unknown;
@@ -146,7 +147,7 @@ fn take_lock(id: RunId) -> Result<File> {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
+            .custom_flags(O_NOFOLLOW | O_NONBLOCK)
             .open(&path)
             .map_err(|error| Error::io("open", &path, error))?;
         remains::check_owner(&file, &path)?;
@@ -172,7 +173,7 @@ fn take_lock(id: RunId) -> Result<File> {
 }
 
 /// Whether `path` still leads to the file that was locked, not to a newer one or nowhere.
-pub(super) fn still_there(file: &File, path: &Path) -> bool {
+pub(crate) fn still_there(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
         (Ok(held), Ok(found)) => held.ino() == found.ino() && held.dev() == found.dev(),
         _ => false,

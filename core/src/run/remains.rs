@@ -6,6 +6,7 @@
 use super::ownership::{Descendants, still_there};
 use super::{RunId, SHARED_MEMORY, directory, processes};
 use crate::error::{Error, ErrorKind, Result};
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use nix::unistd::geteuid;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
@@ -96,7 +97,8 @@ fn clean_if_dead(run: RunId) -> Result<bool> {
     let lock = OpenOptions::new()
         .read(true)
         .write(true)
-        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
+        // Anybody may have made a FIFO of that name.
+        .custom_flags(O_NOFOLLOW | O_NONBLOCK)
         .open(&path)
         .map_err(|error| Error::io("open", &path, error))?;
     check_owner(&lock, &path)?;

@@ -156,3 +156,24 @@ fn the_sequence_number_may_wrap() {
         assert_eq!(other.read().unwrap(), text.as_bytes());
     }
 }
+
+#[test]
+fn a_document_moved_away_is_not_written_to_any_more() {
+    let own = own_run();
+    let path = own.run.id().document_path(&task("t"));
+    let mut document = Document::create(own.run.id(), &task("t"), SIZE_DEFAULT).unwrap();
+    let mut reader = Document::open(own.run.id(), &task("t")).unwrap();
+    document.write(b"1").unwrap();
+    assert_eq!(reader.read().unwrap(), b"1");
+    let elsewhere = path.with_extension("moved");
+    fs::rename(&path, &elsewhere).unwrap();
+    // It may go on for a millisecond.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let refused = |result: otto_core::Result<()>| {
+        assert!(Instant::now() < deadline, "it goes on");
+        result.map_err(|error| error.kind()) == Err(ErrorKind::NotFound)
+    };
+    while !refused(document.write(b"2")) {}
+    while !refused(reader.read().map(|_| ())) {}
+    fs::remove_file(elsewhere).unwrap();
+}

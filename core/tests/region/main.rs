@@ -11,6 +11,7 @@ mod killed;
 mod linear;
 mod mutants;
 mod naive;
+mod overtaken;
 mod races;
 mod readonly;
 #[allow(dead_code)]
@@ -19,6 +20,7 @@ mod scripts;
 mod space;
 mod stepped;
 mod stopped;
+mod strangers;
 mod torn;
 mod traced;
 mod turns;

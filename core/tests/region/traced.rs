@@ -64,6 +64,15 @@ impl Traced {
         self.enter_call()
     }
 
+    /// The number of the system call that [`Traced::enter_call`] stopped before, and its arguments.
+    pub(crate) fn call(&self) -> Option<(i64, Vec<u64>)> {
+        let told = fs::read_to_string(format!("/proc/{}/syscall", self.thread)).ok()?;
+        let mut words = told.split_whitespace();
+        let number = words.next()?.parse().ok()?;
+        let hex = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16).ok();
+        Some((number, words.filter_map(hex).collect()))
+    }
+
     /// Waits for the next stop; false when it is a mark.
     fn goes_on(&self) -> bool {
         match waitpid(self.thread, Some(WaitPidFlag::__WALL)).unwrap() {

@@ -23,7 +23,7 @@ fn owner() {
         "hold" => hold(Descendants::Left, &["setsid", "sleep", "600"]),
         "sweep" => hold(Descendants::Swept, &["setsid", "sleep", "600"]),
         // Each program it becomes starts the next: most of the time it has no environment to read.
-        "restless" => hold(Descendants::Swept, &["setsid", "sh", "-c", RESTLESS]),
+        "restless" => hold(Descendants::Swept, &["setsid", "sh", "-c", BOUNDED]),
         "clean" => {
             for _ in 0..20 {
                 clean_dead_runs().unwrap();
@@ -60,6 +60,8 @@ fn fill(run: &Run) {
 
 /// Becomes itself again and again.
 const RESTLESS: &str = r#"exec sh -c "$RESTLESS""#;
+/// Not for ever, should this test be killed: for so many seconds of processor time.
+const BOUNDED: &str = r#"ulimit -t 60; exec sh -c "$RESTLESS""#;
 
 fn hold(descendants: Descendants, left_behind: &[&str]) {
     let run = Run::create(descendants).unwrap();
