@@ -74,6 +74,35 @@ fn what_can_t_be_done_is_one_line() {
 }
 
 #[test]
+fn a_wrong_command_line_is_wrong_outside_a_run_too() {
+    let place = Place::new();
+    for (command, mentions) in [
+        ("otto-mmap-write", "TASK KEY VALUE"),
+        ("otto-mmap-write task key", "TASK KEY VALUE"),
+        ("otto-mmap-write --remove", "removed"),
+        ("otto-mmap-write --dataset ../d", "../d"),
+        ("otto-mmap-read a.b", "a.b"),
+        ("otto-mmap-read --dataset d --json", "--json"),
+    ] {
+        let mut words = command.split(' ');
+        let line = place.job(words.next().unwrap()).args(words).run().refused(2);
+        assert!(line.contains(mentions), "{command}: {line}");
+    }
+}
+
+/// A task may publish a dataset under its own name.
+#[test]
+fn both_regions_of_a_name_are_told_of() {
+    let place = Place::new();
+    let script = "otto-mmap-write build v 1; otto-mmap-read --stat build | jq -c .kind
+        seq 3 | otto-mmap-write --dataset build; otto-mmap-read --stat build | jq -c '[.kind, .bytes]'
+        otto-mmap-read --dataset build --output - | wc -c; test ! -e ./-
+        otto-mmap-write --remove build; otto-mmap-read --stat build | jq -c .kind";
+    let wanted = "\"document\"\n[\"dataset\",6]\n[\"document\",9]\n6\n\"dataset\"\n";
+    assert_eq!(place.serve(script).run().ok().stdout, wanted);
+}
+
+#[test]
 fn lists_and_removal() {
     let place = Place::new();
     let script = "otto-mmap-write build v 1; seq 3 | otto-mmap-write --dataset d
@@ -219,6 +248,32 @@ fn python_spills_if_it_may() {
     assert_eq!(finished.ok().stdout, "7 []\n");
 }
 
+/// However memory is full, the line tells what is missing, and what was there stays.
+#[test]
+fn documents_in_a_full_memory_tell_what_is_missing() {
+    let place = Place::new();
+    let script = "otto-mmap-write t k before; head -c 1100000 /dev/zero | tr \"\\0\" x > large
+        otto-mmap-write t k @large 2>&1 || otto-mmap-read t k
+        cat /dev/zero > /dev/shm/full 2> /dev/null || true
+        otto-mmap-write new k v 2>&1 || otto-mmap-read --stat t | jq .bytes
+        otto-mmap-write --remove t; rm /dev/shm/full
+        mount -o remount,nr_inodes=4 /dev/shm; touch /dev/shm/a /dev/shm/b 2> /dev/null || true
+        otto-mmap-write new k v 2>&1 || otto-mmap-write --dataset new large 2>&1 || ls -A /dev/shm | wc -l";
+    let Some(finished) = with_little_memory(&place, script) else { return };
+    let finished = finished.ok();
+    let lines: Vec<&str> = finished.stdout.lines().collect();
+    // For the journal and for the public file, beyond what these have.
+    for (at, needed) in [(0, 2_199_552), (2, 8192)] {
+        let needed = format!("it needs {needed} bytes, /dev/shm has ");
+        assert!(lines[at].contains(&needed) && lines[at].contains("bytes free"), "{}", lines[at]);
+    }
+    assert_eq!((lines[1], lines[3]), ("before", "14"));
+    for line in &lines[4..6] {
+        assert!(line.contains("/dev/shm takes no more files"), "{line}");
+    }
+    assert_eq!(lines[6..], ["3"]);
+}
+
 /// What ends up on disk vanishes with a run that is killed, at the next start.
 #[test]
 fn a_killed_run_leaves_nothing_on_disk() {
@@ -255,6 +310,10 @@ fn a_long_copy_shows_a_line_on_a_terminal() {
             assert_eq!(finished.stdout, "", "{script}");
         }
     }
+    // Nobody is disturbed while typing.
+    let typed = "sleep 1 | script --quiet --return --command 'otto-serve -- otto-mmap-write --dataset d' /dev/null";
+    let finished = place.job("bash").args(["-c", typed]).run().ok();
+    assert!(!finished.stdout.contains('\u{1b}'), "{:?}", finished.stdout);
 }
 
 #[test]

@@ -4,13 +4,14 @@ use super::control::Control;
 use super::foreign::{damaged, read_foreign};
 use super::layout::{Image, JOURNAL_MAPPED_BYTES, encode, offset, size_of_image};
 use super::public::{Public, read_image};
-use super::sequence;
 use super::wait::ring;
+use super::{room, sequence};
 use crate::error::{Error, ErrorKind, Result};
 use crate::objects::check_size;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -55,14 +56,15 @@ impl Held<'_> {
     pub(super) fn commit(&mut self, json: &[u8]) -> Result<Range<usize>> {
         check_size(self.path, json.len())?;
         let crc = encode(json, self.image);
-        self.public.reserve(self.image.len())?;
+        let reserved = self.public.reserve(self.image.len());
+        reserved.map_err(|error| self.explained(error))?;
         let page = &self.control.page;
         let sequence = page.sequence().load(Relaxed).wrapping_add(1);
         // A full memory shows here at the latest; nothing is valid in the journal before the commit.
         if let Err(error) = write_journal(self.control, self.image) {
             let _ = self.control.file.set_len(offset::JOURNAL);
             self.public.give_back();
-            return Err(Error::io("write", self.control_path, error));
+            return Err(self.explained(Error::io("write", self.control_path, error)));
         }
         page.journal_length().store(json.len() as u32, Relaxed);
         page.journal_crc().store(crc, Relaxed);
@@ -73,6 +75,21 @@ impl Held<'_> {
         // in the public file see nothing of it until then.
         finish(self.control, self.public, self.image, sequence)?;
         Ok(4..4 + json.len())
+    }
+
+    /// `error`; where memory is full, how much both copies of the image lack.
+    fn explained(&self, error: Error) -> Error {
+        if error.kind() != ErrorKind::Full {
+            return error;
+        }
+        let lacks = |file: &File, end: u64| {
+            let has = file.metadata().map_or(0, |found| found.blocks() * 512);
+            end.next_multiple_of(4096).saturating_sub(has)
+        };
+        let size = self.image.len() as u64;
+        let needed =
+            lacks(&self.public.file, size) + lacks(&self.control.file, offset::JOURNAL + size);
+        room::refused(self.path, needed, io::ErrorKind::StorageFull.into())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::layout::{self, HEADER_BYTES, MAGIC, MAPPED_BYTES, VERSION};
 use super::map::{ControlPage, process_id};
-use super::place;
+use super::{place, room};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork::Unshared;
 use crate::lock::{self, Exclusive, Holder};
@@ -61,7 +61,7 @@ impl Control {
             let (high, low) = (random.hash_one(0), random.hash_one(1));
             let uuid = u128::from(high) << 64 | u128::from(low);
             file.write_all_at(&layout::new_header(uuid.to_ne_bytes()), 0)
-                .map_err(|error| Error::io("create", path, error))?;
+                .map_err(|error| room::refused(path, MAPPED_BYTES as u64, error))?;
             if place::name(&file, path)? {
                 return Control::of(file, path, true);
             }

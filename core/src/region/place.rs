@@ -1,5 +1,6 @@
 //! Opening and creating the files of a region: private, ours, never half made.
 
+use super::room;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::TaskName;
 use crate::run::SHARED_MEMORY;
@@ -74,7 +75,7 @@ pub(super) fn nameless(path: &Path) -> Result<File> {
         .mode(0o600)
         .custom_flags(O_TMPFILE)
         .open(folder)
-        .map_err(|error| Error::io("create", path, error))
+        .map_err(|error| room::not_made(path, error))
 }
 
 /// The file once more, under another file description.
@@ -92,7 +93,7 @@ pub(super) fn name(file: &File, path: &Path) -> Result<bool> {
     match linkat(CWD, nameless.as_str(), CWD, path, AtFlags::SYMLINK_FOLLOW) {
         Ok(()) => Ok(true),
         Err(rustix::io::Errno::EXIST) => Ok(false),
-        Err(error) => Err(Error::io("create", path, error.into())),
+        Err(error) => Err(room::not_made(path, error.into())),
     }
 }
 

@@ -5,7 +5,7 @@ use super::layout::{
     encode, sealed, size_of_image,
 };
 use super::{place, room};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::run::still_there;
 use rustix::fs::{FallocateFlags, Stat, fallocate, ftruncate};
 use std::fs::File;
@@ -128,7 +128,7 @@ impl Public {
             match fallocate(&self.file, FallocateFlags::empty(), 0, size) {
                 Ok(()) => break,
                 Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(full(&self.path, size, error.into())),
+                Err(error) => return Err(room::refused(&self.path, size, error.into())),
             }
         }
         if size > found.st_size as u64 {
@@ -139,21 +139,6 @@ impl Public {
         self.allocated = size;
         Ok(())
     }
-}
-
-fn full(path: &Path, size: u64, error: io::Error) -> Error {
-    if error.kind() == io::ErrorKind::StorageFull {
-        let free = room::in_memory().map_or("too few".to_owned(), |free| free.to_string());
-        return Error::new(
-            ErrorKind::Full,
-            format!(
-                "no room for {}: it needs {size} bytes, shared memory has {free} bytes free; remove \
-                 regions or enlarge it",
-                path.display()
-            ),
-        );
-    }
-    Error::io("enlarge", path, error)
 }
 
 /// Reads the image at `start` of `file` into `buffer` and judges it. [`Image::Longer`] then means

@@ -1,8 +1,10 @@
 //! How much room there is for regions.
 
+use crate::error::{Error, ErrorKind};
 use crate::run::SHARED_MEMORY;
 use rustix::fs::statvfs;
 use std::fs;
+use std::io;
 use std::path::Path;
 
 /// From this share of the machine's memory on, one in so many, nothing more is put into it:
@@ -22,6 +24,38 @@ pub(super) fn in_memory() -> Option<u64> {
 pub(super) fn on(folder: &Path) -> Option<u64> {
     let found = statvfs(folder).ok()?;
     (found.f_blocks > 0).then(|| found.f_bavail.saturating_mul(found.f_frsize))
+}
+
+/// What to say of `error` where the file `path` lacks `needed` bytes of shared memory.
+pub(super) fn refused(path: &Path, needed: u64, error: io::Error) -> Error {
+    if !is_full(&error) {
+        return Error::io("enlarge", path, error);
+    }
+    let free = in_memory().map_or("too few".to_owned(), |free| free.to_string());
+    let message = format!(
+        "no room for {}: it needs {needed} bytes, {SHARED_MEMORY} has {free} bytes free; remove \
+         regions or enlarge it",
+        path.display()
+    );
+    Error::new(ErrorKind::Full, message)
+}
+
+/// What to say of `error` where the file `path` can't be made.
+pub(super) fn not_made(path: &Path, error: io::Error) -> Error {
+    if !is_full(&error) {
+        return Error::io("create", path, error);
+    }
+    let folder = path.parent().unwrap_or(Path::new("/")).display();
+    let message = format!(
+        "no room for {}: {folder} takes no more files; remove some, or mount it with more \
+         (nr_inodes)",
+        path.display()
+    );
+    Error::new(ErrorKind::Full, message)
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// What the machine has left, of `/proc/meminfo`.

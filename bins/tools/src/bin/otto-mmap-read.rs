@@ -30,13 +30,14 @@ fn read(arguments: &Arguments) -> Done {
         print(list(arguments.flag("json"))?.as_bytes())?;
         return Ok(0);
     }
+    let named = |what| arguments.given(what).map(TaskName::parse).transpose();
+    let (dataset, stat_of, task) = (named("dataset")?, named("stat")?, named("TASK")?);
     let run = Environment::from_process().run()?;
-    if let Some(name) = arguments.given("dataset") {
-        fetch(run, &TaskName::parse(name)?, arguments.given("output"))?;
-    } else if let Some(name) = arguments.given("stat") {
-        print(stat(run, &TaskName::parse(name)?)?.as_bytes())?;
-    } else if let Some(task) = arguments.given("TASK") {
-        let task = TaskName::parse(task)?;
+    if let Some(name) = dataset {
+        fetch(run, &name, arguments.given("output"))?;
+    } else if let Some(name) = stat_of {
+        print(stat(run, &name)?.as_bytes())?;
+    } else if let Some(task) = task {
         let value = match arguments.given("KEY") {
             None => Json::parse_owned(whole(run, &task)?)?,
             Some(key) => value(run, &task, key, arguments)?,
@@ -70,7 +71,7 @@ fn whole(run: RunId, task: &TaskName) -> otto_core::Result<Vec<u8>> {
 /// Copies a dataset to a file or to standard output.
 fn fetch(run: RunId, name: &TaskName, output: Option<&str>) -> anyhow::Result<()> {
     let dataset = Dataset::open(run, name)?;
-    match output {
+    match output.filter(|path| *path != "-") {
         Some(path) => {
             let file = create(Path::new(path), &dataset)?;
             copy(&dataset, name, file.as_fd(), true).with_context(|| path.to_owned())
@@ -154,33 +155,36 @@ fn list(json: bool) -> otto_core::Result<String> {
     })
 }
 
-/// One JSON object about a dataset, or else about a document.
+/// One JSON object about the dataset `name`, one about the document, a line each.
 fn stat(run: RunId, name: &TaskName) -> otto_core::Result<String> {
-    match Dataset::stat(run, name) {
-        Ok(info) => {
-            let path = Json::string(&run.dataset_path(name).to_string_lossy());
-            Ok(format!(
-                "{{\"kind\":\"dataset\",\"name\":\"{name}\",\"bytes\":{},\"generation\":{},\
-                 \"about\":{},\"offset\":{},\"on_disk\":{},\"path\":{path}}}\n",
-                info.size, info.generation, info.about, info.offset, info.on_disk
-            ))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            let stat = Document::open(run, name).and_then(|mut document| document.stat());
-            let stat = stat.map_err(|error| match error.kind() {
-                ErrorKind::NotFound => Error::new(
-                    ErrorKind::NotFound,
-                    format!("no dataset and no document named {name}"),
-                ),
-                _ => error,
-            })?;
-            let writer = stat.writer.map_or("null".to_owned(), |writer| writer.to_string());
-            Ok(format!(
-                "{{\"kind\":\"document\",\"name\":\"{name}\",\"bytes\":{},\"size\":{},\
-                 \"generation\":{},\"writer\":{writer},\"writer_alive\":{}}}\n",
-                stat.size, stat.capacity, stat.generation, stat.writer_alive
-            ))
-        }
-        Err(error) => Err(error),
+    let found = |told: otto_core::Result<String>| match told {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        told => told,
+    };
+    let told = found(stat_dataset(run, name))? + &found(stat_document(run, name))?;
+    if told.is_empty() {
+        let message = format!("no dataset and no document named {name}");
+        return Err(Error::new(ErrorKind::NotFound, message));
     }
+    Ok(told)
+}
+
+fn stat_dataset(run: RunId, name: &TaskName) -> otto_core::Result<String> {
+    let info = Dataset::stat(run, name)?;
+    let path = Json::string(&run.dataset_path(name).to_string_lossy());
+    Ok(format!(
+        "{{\"kind\":\"dataset\",\"name\":\"{name}\",\"bytes\":{},\"generation\":{},\
+         \"about\":{},\"offset\":{},\"on_disk\":{},\"path\":{path}}}\n",
+        info.size, info.generation, info.about, info.offset, info.on_disk
+    ))
+}
+
+fn stat_document(run: RunId, name: &TaskName) -> otto_core::Result<String> {
+    let stat = Document::open(run, name)?.stat()?;
+    let writer = stat.writer.map_or("null".to_owned(), |writer| writer.to_string());
+    Ok(format!(
+        "{{\"kind\":\"document\",\"name\":\"{name}\",\"bytes\":{},\"size\":{},\
+         \"generation\":{},\"writer\":{writer},\"writer_alive\":{}}}\n",
+        stat.size, stat.capacity, stat.generation, stat.writer_alive
+    ))
 }

@@ -7,6 +7,7 @@ use otto_core::{Condition, Error, ErrorKind, Key, TaskName, Values};
 use otto_tools::cli::{self, Arguments, Given};
 use otto_tools::{CopyBar, Done, read_value, spelled_after_dashes};
 use std::fs::File;
+use std::io::IsTerminal;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,19 +17,21 @@ fn main() -> ExitCode {
 }
 
 fn write(arguments: &Arguments) -> Done {
-    let run = Environment::from_process().run()?;
+    // Asked for last: what is wrong with the command line is wrong in any run.
+    let run = || Environment::from_process().run();
     let dataset = arguments.given("dataset").map(TaskName::parse).transpose()?;
     match (dataset, arguments.given("TASK")) {
         (Some(_), Some(file)) if arguments.flag("remove") => {
             return Err(usage(&format!("--remove --dataset takes no file: {file}")));
         }
-        (Some(name), _) if arguments.flag("remove") => Dataset::remove(run, &name)?,
+        (Some(name), _) if arguments.flag("remove") => Dataset::remove(run()?, &name)?,
         (Some(name), source) => {
             let spill = if arguments.flag("spill") { Spill::WhenFull } else { Spill::Never };
-            publish(run, &name, source.unwrap_or("-"), spill)?;
+            publish(run()?, &name, source.unwrap_or("-"), spill)?;
         }
         (None, Some(task)) if arguments.flag("remove") => {
-            Document::remove(run, &TaskName::parse(task)?)?;
+            let task = TaskName::parse(task)?;
+            Document::remove(run()?, &task)?;
         }
         (None, _) if arguments.flag("spill") => {
             return Err(usage("--spill is for datasets: give --dataset NAME"));
@@ -46,7 +49,11 @@ fn usage(message: &str) -> anyhow::Error {
 }
 
 /// Sets one key of a document.
-fn set(run: RunId, task: Option<&str>, arguments: &Arguments) -> anyhow::Result<()> {
+fn set(
+    run: impl FnOnce() -> otto_core::Result<RunId>,
+    task: Option<&str>,
+    arguments: &Arguments,
+) -> anyhow::Result<()> {
     let (Some(task), Some(key), Some(value)) =
         (task, arguments.given("KEY"), arguments.given("VALUE"))
     else {
@@ -55,7 +62,7 @@ fn set(run: RunId, task: Option<&str>, arguments: &Arguments) -> anyhow::Result<
     let key = Key::of_task(&TaskName::parse(task)?, key)?;
     let literal = spelled_after_dashes(std::env::args_os());
     let value = read_value(value, arguments.flag("json"), literal)?;
-    DocumentStore::open(run).set(&key, &value, Condition::Always)?;
+    DocumentStore::open(run()?).set(&key, &value, Condition::Always)?;
     Ok(())
 }
 
@@ -76,9 +83,13 @@ fn publish_from(
     source: BorrowedFd<'_>,
     spill: Spill,
 ) -> otto_core::Result<()> {
-    let mut bar = CopyBar::new(name.as_str(), Publisher::size_of(source));
+    // Not while somebody is typing.
+    let bar = (!source.is_terminal()).then(|| Publisher::size_of(source));
+    let mut bar = bar.map(|size| CopyBar::new(name.as_str(), size));
     let progress = &mut |done| {
-        bar.tick(done);
+        if let Some(bar) = &mut bar {
+            bar.tick(done);
+        }
         Ok(())
     };
     Publisher::new(run, name).spill(spill).progress(progress).file(source)?;

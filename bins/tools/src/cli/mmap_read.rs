@@ -14,11 +14,12 @@ pub static MMAP_READ: Program = Program {
     arguments: &[
         optional("TASK", "Whose document"),
         optional("KEY", "Which of its keys [default: the whole document]"),
-        flag("json", "Print JSON always, strings in quotes too"),
+        flag("json", "Print JSON always, strings in quotes too").conflicts_with("dataset"),
         flag("wait", "Wait until KEY is there").requires("KEY"),
         option("timeout", "S", "Wait at most S seconds, then exit 4").requires("wait"),
         option("dataset", "NAME", "Read the dataset NAME"),
-        option("output", "FILE", "Write the dataset to FILE instead").requires("dataset"),
+        option("output", "FILE", "Write the dataset to FILE, - is standard output")
+            .requires("dataset"),
         flag(
             "list",
             "List every region of yours: run, name, kind, bytes, alive, dead or unknown owner",
@@ -26,7 +27,7 @@ pub static MMAP_READ: Program = Program {
         option(
             "stat",
             "NAME",
-            "Tell about the dataset NAME, or the document of task NAME, in JSON",
+            "Tell about the dataset NAME and the document of task NAME, a line of JSON each",
         ),
     ],
     one_of: &["TASK", "dataset", "list", "stat"],
