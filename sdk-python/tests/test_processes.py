@@ -1,5 +1,6 @@
 """Threads, forks, descriptors."""
 
+import array
 import multiprocessing
 import os
 import signal
@@ -12,14 +13,16 @@ import pytest
 from conftest import eventually, python
 
 
-@pytest.mark.parametrize("call", ["wait", "subscribe", "input", "get"])
+@pytest.mark.parametrize("call", ["wait", "subscribe", "input", "region", "get"])
 def test_other_threads_run_while_one_waits(server_process, call: str) -> None:
     events = otto.subscribe(timeout=0.3)
     rows = otto.input_pipe("rows", timeout=0.3)
+    region = otto.TaskDataRegion.create("t")
     calls = {
         "wait": lambda: otto.wait("never", timeout=0.3),
         "subscribe": lambda: next(events),
         "input": lambda: next(rows),
+        "region": lambda: region.wait(timeout=0.3),
         "get": lambda: otto.get("a", default=None),
     }
     done = threading.Event()
@@ -188,3 +191,27 @@ def test_a_killed_process_leaves_others_working(server: otto.Server) -> None:
         child.wait()
     assert otto.get("t.x", via="mmap") == 1
     assert otto.incr("count") > 200
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_started_in_any_way(server: otto.Server, tmp_path, method: str) -> None:
+    script = tmp_path / "workers.py"
+    script.write_text(
+        "import array, multiprocessing, otto, sys\n"
+        "def work(number):\n"
+        "    numbers = otto.get_dataset('numbers')\n"
+        "    otto.put_dataset(f'square{number}', array.array('q', [numbers[number] ** 2]))\n"
+        "    otto.TaskDataRegion.open('done').update({str(number): True})\n"
+        "    return otto.incr('count')\n"
+        "if __name__ == '__main__':\n"
+        "    view = otto.get_dataset('numbers')\n"
+        "    region = otto.TaskDataRegion.create('done')\n"
+        "    with multiprocessing.get_context(sys.argv[1]).Pool(4) as pool:\n"
+        "        counts = pool.map(work, range(40))\n"
+        "    assert sorted(counts) == list(range(1, 41))\n"
+        "    assert len(region.read_json()) == 40\n"
+        "    squares = [otto.get_dataset(f'square{number}')[0] for number in range(40)]\n"
+        "    assert squares == [number**2 for number in view]\n"
+    )
+    otto.put_dataset("numbers", array.array("q", range(40)))
+    subprocess.run([sys.executable, str(script), method], check=True, timeout=60)
