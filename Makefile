@@ -144,6 +144,8 @@ lint: $(VENV)/.installed $(STAMPS)/wheel ## formatting and static checks of ever
 	$(call step,Rust)
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path benches/heed/Cargo.toml
+	@# A dependency of the core that its lock file lacks would stop the bench.
+	cargo tree --locked --quiet --manifest-path benches/heed/Cargo.toml >/dev/null
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(call step,shell)
 	shellcheck -x -P . sdk-bash/otto.sh .ci/run scripts/*.sh examples/demo/run tests/pairs/*.sh
