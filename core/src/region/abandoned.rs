@@ -14,7 +14,11 @@ use std::process;
 /// removed now goes with the run.
 pub(super) fn sweep(run: RunId, name: &TaskName) {
     let hidden = label::prefix(run, name);
-    let in_folder = |folder: &Path, spilled: &str| {
+    // The data before its label, which says what it is.
+    if let Ok(Some(folder)) = run::find_spilled(run) {
+        sweep_spilled(run, name, &folder);
+    }
+    let in_folder = |folder: &Path| {
         let Ok(entries) = fs::read_dir(folder) else { return };
         for entry in entries.flatten() {
             let file_name = entry.file_name();
@@ -24,17 +28,25 @@ pub(super) fn sweep(run: RunId, name: &TaskName) {
                     Some(of) => remove_unless(&entry.path(), || identity(run, name) == Some(of)),
                     None => remove_on_the_way(run, &entry.path()),
                 }
-            } else if !spilled.is_empty() && found.starts_with(spilled) {
-                let path = entry.path();
-                let is_current =
-                    || fs::read_link(run.dataset_path(name)).is_ok_and(|target| target == path);
-                remove_unless(&path, is_current);
             }
         }
     };
-    in_folder(Path::new(SHARED_MEMORY), "");
+    in_folder(Path::new(SHARED_MEMORY));
     if let Ok(Some(folder)) = run::find_spilled(run) {
-        in_folder(&folder, &format!("{name}."));
+        in_folder(&folder);
+    }
+}
+
+fn sweep_spilled(run: RunId, name: &TaskName, folder: &Path) {
+    let start = format!("{name}.");
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().to_str().is_some_and(|found| found.starts_with(&start)) {
+            let path = entry.path();
+            let is_current =
+                || fs::read_link(run.dataset_path(name)).is_ok_and(|target| target == path);
+            remove_unless(&path, is_current);
+        }
     }
 }
 

@@ -66,9 +66,9 @@ impl Current {
         if let Some(info) = label::read(&self.label_path(), &path, &self.status)? {
             return Ok(Some(DatasetInfo { on_disk, ..info }));
         }
-        // The label is there before the data has its name, and stays until it has none.
+        // The label is there before the data has its name, and stays until that leads elsewhere.
         let now = place::status(&self.file, &path)?;
-        if now.st_nlink == 0 {
+        if now.st_nlink == 0 || !self.is_current() {
             return Ok(None);
         }
         let size = now.st_size as u64;

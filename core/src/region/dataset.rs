@@ -84,7 +84,8 @@ impl Dataset {
         // Another program's, with holes: reading one takes memory.
         let is_sparse = (current.status.st_blocks as u64).saturating_mul(512) < end;
         if let Some(map) = map.as_ref().filter(|_| is_sparse && current.on_disk.is_none()) {
-            map.populate().map_err(|error| full(&path, end, &error))?;
+            map.populate()
+                .map_err(|_| room::refused(&path, end, io::ErrorKind::StorageFull.into()))?;
         }
         Ok(Dataset { file: current.file, map, info, path })
     }
@@ -209,16 +210,4 @@ fn current(run: RunId, name: &TaskName) -> Result<(Current, DatasetInfo)> {
 
 fn missing(name: &TaskName) -> Error {
     Error::new(ErrorKind::NotFound, format!("not found: dataset {name}"))
-}
-
-fn full(path: &Path, size: u64, error: &io::Error) -> Error {
-    let free = room::in_memory().map_or("too few".to_owned(), |free| free.to_string());
-    Error::new(
-        ErrorKind::Full,
-        format!(
-            "no room for the holes in {}: all of it takes {size} bytes, shared memory has {free} \
-             bytes free ({error}); remove regions or enlarge it",
-            path.display()
-        ),
-    )
 }

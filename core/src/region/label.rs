@@ -40,9 +40,13 @@ impl Label {
         file.try_lock().map_err(|error| failed(error.into()))?;
         while !place::name(&file, &path)? {
             // That of a file that had our inode number before; its cleaner may be at work.
-            let Ok(Some((old, _))) = place::open(&path, false) else {
-                fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
-                continue;
+            let old = match place::open(&path, false) {
+                Ok(Some((old, _))) => old,
+                Ok(None) => continue,
+                Err(_) => {
+                    fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
+                    continue;
+                }
             };
             let _held = lock::exclusive(&old, &path, || Holder { process: None, progress: 0 })?;
             if still_there(&old, &path) {

@@ -84,7 +84,7 @@ fn create_new(path: &Path) -> io::Result<()> {
 }
 
 /// Checks that `path` is a real folder, ours, and closed to everybody else.
-fn private(path: &Path, uid: Uid) -> Result<()> {
+pub(super) fn private(path: &Path, uid: Uid) -> Result<()> {
     let found = fs::symlink_metadata(path).map_err(|error| Error::io("look at", path, error))?;
     if found.is_dir() && found.uid() == uid.as_raw() && found.mode() & 0o077 == 0 {
         return Ok(());

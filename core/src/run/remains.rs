@@ -141,6 +141,7 @@ fn is_folder_of(run: RunId, dir: &Path) -> bool {
     let user = format!("otto-{}", geteuid());
     let parent = dir.parent().and_then(Path::file_name);
     dir.is_absolute()
+        && dir.parent().is_some_and(|parent| directory::private(parent, geteuid()).is_ok())
         && dir.file_name().is_some_and(|name| name == run.to_string().as_str())
         && parent.is_some_and(|name| name == "otto" || name == user.as_str())
         && fs::symlink_metadata(dir)

@@ -1,17 +1,17 @@
 //! What others do between two steps of a reader, a waiter or a remover.
 
-use crate::roles::{assigned, scaled};
+use crate::roles::{assigned, in_namespace, scaled};
 use crate::torn::commit_only;
 use crate::traced::{self, Traced};
 use crate::{own_run, task};
 use nix::fcntl::{Flock, FlockArg};
 use nix::libc::{SYS_flock, SYS_pread64};
-use otto_core::region::{Document, DocumentStore};
+use otto_core::region::{Dataset, Document, DocumentStore, Publisher, Spill};
 use otto_core::run::RunId;
 use otto_core::{Condition, Json, Key, Values};
 use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 fn text(n: usize, size: usize) -> String {
@@ -174,4 +174,66 @@ fn a_successor_is_removed_under_its_own_lock() {
         }
         assert!(!public.exists() && !control.exists());
     }
+}
+
+/// Opens the dataset `d` again and again, each time between two marks, and tells what it found.
+#[test]
+fn role_opener() {
+    let Some((place, run)) = assigned("overtaken::role_opener") else { return };
+    loop {
+        traced::begin();
+        let found = Dataset::open(RunId(run), &task("d"));
+        traced::end();
+        let told = found.map_or_else(
+            |error| error.to_string(),
+            |dataset| format!("{} {}", dataset.info().offset, dataset.info().about.as_str()),
+        );
+        fs::write(&place, told).unwrap();
+    }
+}
+
+fn publish(run: RunId, name: &str, size: usize) -> PathBuf {
+    let about = Json::number(size as i64);
+    let name = task(name);
+    let publisher = Publisher::new(run, &name).about(&about).header(&[7; 64]);
+    publisher.spill(Spill::WhenFull).bytes(&vec![0; size]).unwrap();
+    fs::canonicalize(run.dataset_path(&name)).unwrap()
+}
+
+fn label_of(run: RunId, name: &str, data: &Path) -> PathBuf {
+    let found = fs::metadata(data).unwrap();
+    let label = format!(".otto-{run}.ds-{name}.{:x}-{:x}", found.dev(), found.ino());
+    data.with_file_name(label)
+}
+
+/// A publisher dies when its dataset has the name, before it has removed the former one from disk;
+/// the next one is about to, and has removed the label already.
+#[test]
+fn role_half_swept() {
+    let Some((place, _)) = assigned("overtaken::role_half_swept") else { return };
+    let own = own_run();
+    let run = own.run.id();
+    let report = place.join("found");
+    let reader = Traced::start("overtaken::role_opener", &report, run.0);
+    let (mut calls, mut ended) = (0, false);
+    while !ended {
+        let former = publish(run, "d", 3_000_000);
+        assert!(former.starts_with("/var/tmp"), "not on disk");
+        ended = !(0..calls).all(|_| reader.enter_call());
+        let new = publish(run, "e", 5000);
+        fs::rename(label_of(run, "e", &new), label_of(run, "d", &new)).unwrap();
+        fs::rename(&new, run.dataset_path(&task("d"))).unwrap();
+        fs::remove_file(label_of(run, "d", &former)).unwrap();
+        let found = rest(&reader, &report, ended);
+        assert!(found == "64 3000000" || found == "64 5000", "{found}, after {calls} calls");
+        calls += 1;
+    }
+}
+
+#[test]
+fn a_dataset_that_loses_its_label_is_not_taken_for_another_program_s() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "mount -t tmpfs -o size=2m none /dev/shm &&
+        mount -t tmpfs -o size=64m none /var/tmp && shift && exec \"$@\"";
+    in_namespace(script, "overtaken::role_half_swept", folder.path());
 }

@@ -6,6 +6,7 @@ use otto_core::limits::DOCUMENT_BYTES_MAX;
 use otto_core::region::{Document, SIZE_DEFAULT};
 use otto_core::{ErrorKind, Json};
 use std::fs;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
@@ -92,6 +93,13 @@ fn role_in_a_full_memory() {
     assert_eq!(error.kind(), ErrorKind::Full);
     assert!(error.to_string().contains("300000"), "{error}");
     assert!(otto_core::region::Dataset::list(own.run.id()).unwrap().is_empty());
+    // Not even room for a control file.
+    let filler = fs::File::create("/dev/shm/filler").unwrap();
+    while (&filler).write(&[0; 4096]).is_ok_and(|size| size > 0) {}
+    let error = Document::create(own.run.id(), &task("u"), SIZE_DEFAULT).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Full);
+    assert!(error.to_string().contains("bytes, /dev/shm has "), "{error}");
+    assert_eq!(Document::list(own.run.id()).unwrap(), [task("t")]);
 }
 
 #[test]

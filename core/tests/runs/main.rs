@@ -197,6 +197,24 @@ fn a_process_that_never_stands_still_is_swept() {
     }
 }
 
+/// A folder of somebody's that bears a run's number, behind a link where that of all runs would be.
+#[test]
+fn no_folder_behind_a_link_is_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunId(u64::MAX - 1_000_000 - u64::from(std::process::id()));
+    let precious = folder.path().join("mail").join(run.to_string());
+    fs::create_dir_all(&precious).unwrap();
+    let link = folder.path().join("otto");
+    std::os::unix::fs::symlink(folder.path().join("mail"), &link).unwrap();
+    let record = format!("left\n{}\n", link.join(run.to_string()).display());
+    fs::write(run.lock_path(), record).unwrap();
+    until("its lock is removed", || {
+        clean_dead_runs().unwrap();
+        !run.lock_path().exists()
+    });
+    assert!(precious.is_dir());
+}
+
 /// Without a lock file nothing is known about a run, so nothing of it is touched.
 #[test]
 fn unknown_is_not_dead() {
