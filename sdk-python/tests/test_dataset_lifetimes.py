@@ -64,8 +64,6 @@ def use(name: str) -> dict[str, Callable[[], Any]]:
 NAMES = ["view", "numpy", "released", "put", "create", "fail", "shared"]
 NAMES += ["region", "opened", "stat", "file"]
 TABLES = ["table", "polars", "put_table"]
-# They take a millisecond each.
-TABLE_COUNT = 10_000 if os.environ.get("OTTO_SOAK") else 1000
 
 
 @pytest.mark.parametrize("name", NAMES + TABLES)
@@ -80,7 +78,7 @@ def test_ten_thousand_times_leave_nothing(server: otto.Server, name: str) -> Non
         use(name)
     gc.collect()
     before, used = descriptors_and_mappings(), memory_used()
-    for _ in range(10_000 if name in NAMES else TABLE_COUNT):
+    for _ in range(10_000):
         use(name)
     gc.collect()
     descriptors, mappings = descriptors_and_mappings()
