@@ -1,6 +1,7 @@
 //! A dataset that its producer builds in place, without any copy.
 
 use super::dataset::DatasetInfo;
+use super::filling::moved_to_disk;
 use super::map::Writable;
 use super::place;
 use super::placing::put_in_place;
@@ -37,6 +38,7 @@ pub struct DatasetBuilder {
     map: Option<Writable>,
     header: usize,
     size: usize,
+    spill: Spill,
     published: bool,
 }
 
@@ -74,7 +76,16 @@ impl DatasetBuilder {
         })?;
         let (header, size) = (header.len(), size as usize);
         let name = name.clone();
-        Ok(DatasetBuilder { run, name, file: unpublished, map, header, size, published: false })
+        Ok(DatasetBuilder {
+            run,
+            name,
+            file: unpublished,
+            map,
+            header,
+            size,
+            spill,
+            published: false,
+        })
     }
 
     /// The address of the first byte behind the header; [`len`](Self::len) bytes are there to be
@@ -117,9 +128,25 @@ impl DatasetBuilder {
             map.detach(&self.file.file).map_err(|error| Error::io("map", &path, error))?;
         }
         let (offset, size) = (self.header as u64, self.size as u64);
-        let info = put_in_place(self.run, &self.name, &mut self.file, offset, size, about)?;
-        self.published = true;
-        Ok(info)
+        loop {
+            match put_in_place(self.run, &self.name, &mut self.file, offset, size, about) {
+                // Others have taken the room for the label meanwhile.
+                Err(error) if error.kind() == ErrorKind::Full && self.may_spill() => {
+                    let (memory, size) = (&self.file.file, offset + size);
+                    let (needed, go_on) = (Needed::Exactly(size), &mut interrupt::check);
+                    let disk = moved_to_disk(self.run, &self.name, memory, size, needed, go_on)?;
+                    self.file = disk;
+                }
+                result => {
+                    self.published = result.is_ok();
+                    return result;
+                }
+            }
+        }
+    }
+
+    fn may_spill(&self) -> bool {
+        self.spill == Spill::WhenFull && self.file.on_disk.is_none()
     }
 }
 

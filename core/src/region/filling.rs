@@ -3,7 +3,7 @@
 use super::copy::{Moving, Piece, ready};
 use super::dataset::DatasetInfo;
 use super::placing::put_in_place;
-use super::unpublished::{Needed, Spill, Unpublished};
+use super::unpublished::{GoOn, Needed, Spill, Unpublished};
 use crate::error::{Error, ErrorKind, Result};
 use crate::interrupt;
 use crate::json::Json;
@@ -11,6 +11,7 @@ use crate::key::TaskName;
 use crate::run::RunId;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
@@ -157,31 +158,11 @@ impl<'a> Filling<'a> {
 
     /// Moves what there is so far to disk.
     fn spill_over(&mut self, needed: Needed) -> Result<()> {
-        let disk = Unpublished::on_disk(self.run, self.name)?;
-        disk.allocate(self.filled, &mut || self.go_on())?;
-        let mut moving = Moving::new(self.file.file.as_fd(), Some(0), disk.file.as_fd());
-        let mut done = 0;
-        while done < self.filled {
-            let (from, to) = (self.file.file.as_fd(), disk.file.as_fd());
-            match moving.piece(from, to, self.filled - done) {
-                Piece::Moved(count) => done += count,
-                Piece::Nothing => {}
-                Piece::Full(error) => return Err(disk.failed(needed, error)),
-                Piece::End => return Err(unreadable(io::ErrorKind::UnexpectedEof.into())),
-                Piece::Unable => {
-                    let mut memory = &*self.file.file;
-                    memory
-                        .seek(SeekFrom::Start(done))
-                        .and_then(|_| {
-                            io::copy(&mut memory.take(self.filled - done), &mut &*disk.file)
-                        })
-                        .map_err(|error| disk.failed(needed, error))?;
-                    done = self.filled;
-                }
-            }
-            self.go_on()?;
-        }
-        self.file = disk;
+        let (copied, progress) = (self.copied(), &mut self.progress);
+        let memory = &self.file.file;
+        self.file = moved_to_disk(self.run, self.name, memory, self.filled, needed, &mut || {
+            go_on(progress, copied)
+        })?;
         Ok(())
     }
 
@@ -201,6 +182,39 @@ impl<'a> Filling<'a> {
             }
         }
     }
+}
+
+/// A file on disk with the first `size` bytes of `memory`, of which `needed` are needed in the end.
+pub(super) fn moved_to_disk(
+    run: RunId,
+    name: &TaskName,
+    mut memory: &File,
+    size: u64,
+    needed: Needed,
+    go_on: GoOn<'_>,
+) -> Result<Unpublished> {
+    let disk = Unpublished::on_disk(run, name)?;
+    disk.allocate(size, go_on)?;
+    let (from, to) = (memory.as_fd(), disk.file.as_fd());
+    let mut moving = Moving::new(from, Some(0), to);
+    let mut done = 0;
+    while done < size {
+        match moving.piece(from, to, size - done) {
+            Piece::Moved(count) => done += count,
+            Piece::Nothing => {}
+            Piece::Full(error) => return Err(disk.failed(needed, error)),
+            Piece::End => return Err(unreadable(io::ErrorKind::UnexpectedEof.into())),
+            Piece::Unable => {
+                memory
+                    .seek(SeekFrom::Start(done))
+                    .and_then(|_| io::copy(&mut memory.take(size - done), &mut &*disk.file))
+                    .map_err(|error| disk.failed(needed, error))?;
+                done = size;
+            }
+        }
+        go_on()?;
+    }
+    Ok(disk)
 }
 
 fn go_on(progress: &mut Option<Progress<'_>>, copied: u64) -> Result<()> {

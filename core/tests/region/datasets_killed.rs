@@ -50,7 +50,10 @@ fn role_publisher_of_all_ways() {
     let mut random = Random(seed);
     loop {
         let size = [0, 1, SMALL, LARGE][random.below(4) as usize];
-        publish(RunId(run), random.below(4), random.below(256) as u8, size).unwrap();
+        if let Err(error) = publish(RunId(run), random.below(4), random.below(256) as u8, size) {
+            eprintln!("{error}");
+            std::process::exit(3);
+        }
         if random.below(8) == 0 {
             let _ = Dataset::remove(RunId(run), &task("d"));
         }
@@ -113,7 +116,8 @@ fn kill_publishers(run: RunId, kills: u64) {
         looks += more + 2;
         for mut publisher in publishers {
             publisher.kill().unwrap();
-            publisher.wait().unwrap();
+            let status = publisher.wait().unwrap();
+            assert_eq!(status.code(), None, "a publisher has failed");
             killed += 1;
         }
         generation(run);
@@ -162,6 +166,13 @@ fn with_little_memory(role: &str) {
     let script = "mount -t tmpfs -o size=2m none /dev/shm && \
         mount -t tmpfs -o size=64m none /var/tmp && shift && exec \"$@\"";
     in_namespace(script, role, folder.path());
+}
+
+/// To the last page.
+fn fill_memory() {
+    let free = rustix::fs::statvfs("/dev/shm").unwrap();
+    let filler = vec![1; (free.f_bavail * free.f_frsize) as usize];
+    fs::write("/dev/shm/filler", filler).unwrap();
 }
 
 #[test]
@@ -229,14 +240,26 @@ fn role_spilling() {
 
     // To the last page, where the label has no room any more.
     Dataset::remove(run, &name).unwrap();
-    let free = rustix::fs::statvfs("/dev/shm").unwrap();
-    let filler = vec![1; (free.f_bavail * free.f_frsize) as usize];
-    fs::write("/dev/shm/filler", filler).unwrap();
+    fill_memory();
     for way in 0..4 {
         publish(run, way, 0, SMALL).unwrap();
         assert!(Dataset::stat(run, &name).unwrap().on_disk, "way {way}");
     }
     fs::remove_file("/dev/shm/filler").unwrap();
+    Dataset::remove(run, &name).unwrap();
+
+    // One that had its room, before others took all that was left.
+    for spill in [Spill::WhenFull, Spill::Never] {
+        let size = SMALL as u64;
+        let mut builder = DatasetBuilder::new(run, &name, &[0; 64], size, spill).unwrap();
+        fill_memory();
+        match builder.publish(&Json::null()) {
+            Ok(info) => assert!(info.on_disk && spill == Spill::WhenFull),
+            Err(error) => assert!(error.kind() == ErrorKind::Full && spill == Spill::Never),
+        }
+        assert_eq!(generation(run), 1);
+        fs::remove_file("/dev/shm/filler").unwrap();
+    }
     Dataset::remove(run, &name).unwrap();
     assert_eq!(files(&spilled(run), ""), Vec::<PathBuf>::new());
 
