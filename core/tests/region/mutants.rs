@@ -14,7 +14,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Offsets of the control file.
 const SEQUENCE: u64 = 0x40;
@@ -225,14 +225,11 @@ fn a_writer_made_from_the_page_survives() {
 #[test]
 fn every_broken_rule_shows() {
     for broken in BROKEN {
-        let start = Instant::now();
         let seen = hunt(broken, 2000);
-        let Seen { kills, torn, lost, backwards, .. } = seen;
+        let Seen { kills, torn, lost, backwards, took, .. } = seen;
         figures(format_args!(
-            "mutant {broken:?}: after {kills} kills {torn} torn, {lost} lost, {backwards} backwards, {:?}",
-            start.elapsed()
+            "mutant {broken:?}: after {kills} kills {torn} torn, {lost} lost, {backwards} backwards, {took:?}"
         ));
         assert!(seen.bad() > 0, "{broken:?}: 2000 kills, and nothing to see");
-        assert!(start.elapsed() < Duration::from_secs(120));
     }
 }
