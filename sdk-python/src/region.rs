@@ -5,7 +5,7 @@ use crate::crossing::{blocking, deadline};
 use crate::errors::{lift, usage};
 use otto_core::region::Document;
 use otto_core::run::{Environment, RunId};
-use otto_core::{Json, Result, TaskName};
+use otto_core::{Json, Result, TaskName, Tick};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::sync::MutexExt;
@@ -27,7 +27,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 pub(crate) struct TaskDataRegion {
     /// A forked child may use its parent's: it reads from what it inherited, and opens the document
     /// anew before it locks.
-    /// Not there while a thread waits with it: others open one for themselves.
+    ///
+    /// Locked only with the GIL held, so in no child that Python forks. Nothing is there while a
+    /// thread has let go of the GIL with it: others open one for themselves.
     document: Mutex<Option<Document>>,
     run: RunId,
     task: TaskName,
@@ -91,7 +93,7 @@ impl TaskDataRegion {
             let key = key.cast::<PyString>().map_err(|_| usage(py, "keys must be strings"))?;
             changes.push((key.to_str()?.to_owned(), to_json(&value)?));
         }
-        self.with(py, |document| {
+        self.with(py, |document, _| {
             document.update(|object| {
                 for (key, value) in changes {
                     object.set(&key, value);
@@ -124,20 +126,16 @@ impl TaskDataRegion {
         timeout: Option<f64>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let deadline = deadline(py, timeout)?;
-        let mut place = self.lock(py).take();
-        let document = blocking(py, |_| self.opened(&mut place))?;
-        let outcome = match key {
-            Some(key) => blocking(py, |tick| document.wait_for(key, deadline, tick))
-                .and_then(|json| from_json(py, &json)),
-            None => {
-                blocking(py, |tick| document.wait(deadline, tick)).and_then(|json| match json {
-                    json if json.is_empty() => Ok(py.None().into_bound(py)),
-                    json => from_json(py, &lift(py, Json::parse_owned(json))?),
-                })
+        match key {
+            Some(key) => {
+                let json = self.with(py, |document, tick| document.wait_for(key, deadline, tick));
+                from_json(py, &json?)
             }
-        };
-        *self.lock(py) = place;
-        outcome
+            None => match self.with(py, |document, tick| document.wait(deadline, tick))? {
+                json if json.is_empty() => Ok(py.None().into_bound(py)),
+                json => from_json(py, &lift(py, Json::parse_owned(json))?),
+            },
+        }
     }
 
     /// What is known about the document without its content, as a dict.
@@ -208,13 +206,11 @@ impl TaskDataRegion {
     /// Hands what the document holds to `then`, which must not run any Python: this handle is
     /// locked meanwhile.
     fn look<T>(&self, py: Python<'_>, then: impl FnOnce(&[u8]) -> PyResult<T>) -> PyResult<T> {
-        let mut place = self.lock(py);
         // Over before anyone else could have taken the GIL.
-        if let Some(json) = place.as_mut().and_then(Document::glance) {
+        if let Some(json) = self.lock(py).as_mut().and_then(Document::glance) {
             return then(json);
         }
-        let place = &mut *place;
-        then(blocking(py, |_| self.opened(place)?.snapshot())?)
+        self.taken(py, |place| then(blocking(py, |_| self.opened(place)?.snapshot())?))
     }
 
     /// Writes `bytes` of JSON: with `quick`, which never waits, if they are few, else with `write`.
@@ -232,17 +228,28 @@ impl TaskDataRegion {
         {
             return Ok(());
         }
-        self.with(py, write)
+        self.with(py, |document, _| write(document))
     }
 
+    /// Does `work`, without the GIL.
     fn with<T: Send>(
         &self,
         py: Python<'_>,
-        work: impl FnOnce(&mut Document) -> Result<T> + Send,
+        work: impl FnOnce(&mut Document, Tick<'_>) -> Result<T> + Send,
     ) -> PyResult<T> {
-        let mut place = self.lock(py);
-        let place = &mut *place;
-        blocking(py, |_| work(self.opened(place)?))
+        self.taken(py, |place| blocking(py, |tick| work(self.opened(place)?, tick)))
+    }
+
+    /// Takes the document out of its place, if it is there, for `work`, and puts it back.
+    fn taken<T>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&mut Option<Document>) -> PyResult<T>,
+    ) -> PyResult<T> {
+        let mut place = self.lock(py).take();
+        let outcome = work(&mut place);
+        *self.lock(py) = place;
+        outcome
     }
 
     fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Option<Document>> {

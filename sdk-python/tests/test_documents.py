@@ -4,6 +4,7 @@ import json
 import mmap
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -72,6 +73,34 @@ def test_no_update_is_lost(server: otto.Server) -> None:
     found = otto.TaskDataRegion.open("shared").read_json()
     assert found.pop("sum") == 400
     assert len(found) == 400
+
+
+def test_a_child_forked_beside_a_busy_thread_can_use_its_handle(server: otto.Server) -> None:
+    region = otto.TaskDataRegion.create("busy")
+    region.write_json("x" * 2_000_000)
+    done = threading.Event()
+
+    def work() -> None:
+        while not done.is_set():
+            region.read()
+            region.write(b'"' + b"y" * 2_000_000 + b'"')
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        for _ in range(40):
+            child = os.fork()
+            if child == 0:
+                # A signal that Python is not asked about, should it hang.
+                signal.signal(signal.SIGALRM, signal.SIG_DFL)
+                signal.alarm(20)
+                whole = len(region.read()) == 2_000_002
+                region.write(b'"' + b"z" * 2_000_000 + b'"')
+                os._exit(0 if whole else 1)
+            assert os.waitpid(child, 0)[1] == 0
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_a_document_after_a_fork(server: otto.Server) -> None:
