@@ -180,6 +180,7 @@ impl Document {
     /// [`ErrorKind::TooLarge`], the old document stays then; [`ErrorKind::TimedOut`] when another
     /// writer keeps the lock.
     pub fn write(&mut self, json: &[u8]) -> Result<()> {
+        check_size(&self.public_path, json.len())?;
         json::scan(json::utf8(json)?.as_bytes())?;
         self.put(json)
     }
