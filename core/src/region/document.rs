@@ -328,13 +328,14 @@ impl Document {
                 self.attach_anew(gone)?;
             }
             let Some(guard) = take(&self.control)? else { return Ok(None) };
-            let is_moved = !self.names_are_fresh() && !self.public.has_its_name();
+            let fresh = self.names_are_fresh();
+            let is_moved = !fresh && !self.public.has_its_name();
             if is_moved || !self.control.is_usable()? || !self.public.is_current()? {
                 drop(guard);
                 self.attach_anew(gone)?;
                 continue;
             }
-            if !self.names_are_fresh() {
+            if !fresh {
                 self.names_checked = Some(Instant::now());
             }
             self.control.sign();
