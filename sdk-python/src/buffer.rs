@@ -219,30 +219,44 @@ impl Borrowed {
         Some(unsafe { std::slice::from_raw_parts(self.buffer.buf_ptr().cast(), self.len()) })
     }
 
-    /// Copies elements into `out`, in C order and from the one numbered `first` on, as many as fit.
-    /// Nobody may change them meanwhile.
+    /// Copies bytes of the elements into `out`, in C order and from the one numbered `first` on: as
+    /// many whole elements as fit, or a part of a larger one. Nothing where they end. Nobody may
+    /// change them meanwhile.
     pub(crate) fn gather(&self, first: usize, out: &mut [u8]) -> usize {
         let (shape, strides) = (self.buffer.shape(), self.buffer.strides());
         let size = self.item_size;
         let Some((&row, outer)) = shape.split_last() else { return 0 };
         let total: usize = shape.iter().product();
-        let count = (out.len() / size).min(total.saturating_sub(first));
-        let mut done = 0;
-        while done < count {
-            let (mut rest, column) = ((first + done) / row, (first + done) % row);
+        let (first, within) = (first / size, first % size);
+        let start = |element: usize| {
+            let (mut rest, column) = (element / row, element % row);
             let mut offset = column.cast_signed() * strides[outer.len()];
             for (length, stride) in outer.iter().zip(strides).rev() {
                 offset += (rest % length).cast_signed() * stride;
                 rest /= length;
             }
-            let run = (row - column).min(count - done);
             // SAFETY: Python guarantees that every element whose indices are within `shape` lies at
-            // `buf_ptr` plus the sum of indices times strides, `item_size` readable bytes, until
-            // the buffer is released; these are `run` elements of one row, none beyond its end.
-            unsafe {
-                let from = self.buffer.buf_ptr().cast::<u8>().cast_const().offset(offset);
-                copy_row(from, strides[outer.len()], size, &mut out[done * size..][..run * size]);
-            }
+            // `buf_ptr` plus the sum of indices times strides, until the buffer is released.
+            unsafe { self.buffer.buf_ptr().cast::<u8>().cast_const().offset(offset) }
+        };
+        if first >= total {
+            return 0;
+        }
+        if within > 0 || out.len() < size {
+            let part = out.len().min(size - within);
+            // SAFETY: an element is `size` readable bytes; `out` is ours.
+            unsafe { ptr::copy_nonoverlapping(start(first).add(within), out.as_mut_ptr(), part) };
+            return part;
+        }
+        let count = (out.len() / size).min(total - first);
+        let mut done = 0;
+        while done < count {
+            let element = first + done;
+            let run = (row - element % row).min(count - done);
+            let out = &mut out[done * size..][..run * size];
+            // SAFETY: these are `run` elements of one row, none beyond its end, of `size` readable
+            // bytes each.
+            unsafe { copy_row(start(element), strides[outer.len()], size, out) };
             done += run;
         }
         done * size

@@ -48,7 +48,7 @@ pub(crate) fn put_elements(
             Some(bytes) => publisher.bytes(bytes),
             None => {
                 let size = elements.len() as u64;
-                publisher.read(&mut InOrder { elements: &elements, next: 0 }, Some(size))
+                publisher.read(&mut InOrder { elements: &elements, done: 0 }, Some(size))
             }
         }
     })?;
@@ -131,13 +131,14 @@ pub(crate) fn label(
 /// Scattered elements, read one after the other.
 struct InOrder<'a> {
     elements: &'a Borrowed,
-    next: usize,
+    /// Bytes read so far.
+    done: usize,
 }
 
 impl Read for InOrder<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let count = self.elements.gather(self.next, out);
-        self.next += count / self.elements.item_size();
+        let count = self.elements.gather(self.done, out);
+        self.done += count;
         Ok(count)
     }
 }

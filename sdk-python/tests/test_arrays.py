@@ -111,6 +111,16 @@ def test_more_elements_than_are_gathered_at_once(server: otto.Server) -> None:
             assert otto.open_dataset("a").numpy().tobytes() == scattered.tobytes()
 
 
+@pytest.mark.parametrize("size", [262_143, 262_144, 262_145, 1_000_000])
+def test_elements_larger_than_what_is_gathered_at_once(server: otto.Server, size: int) -> None:
+    given = numpy.frombuffer(numpy.random.bytes(6 * size), f"V{size}").reshape(2, 3)
+    for scattered in [given[:, ::2], given.T, given[::-1, ::-1], given[:, 1]]:
+        otto.put_dataset("a", scattered)
+        found = otto.open_dataset("a").numpy()
+        assert found.shape == scattered.shape
+        assert found.tobytes() == scattered.tobytes()
+
+
 @pytest.mark.parametrize("dtype", ["?", "i8", ">f8", "f2", "U5", "S3", [("a", "i4"), ("b", "f8")]])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_memoryviews_of_it_are_as_those_of_the_array(
