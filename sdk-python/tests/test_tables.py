@@ -115,6 +115,79 @@ def test_what_else_arrow_has(server: otto.Server) -> None:
     assert lies_in(dataset.arrow().address, "t")
 
 
+class Streamed:
+    """What hands out Arrow data and is of no class of pyarrow's."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        return self.data.__arrow_c_stream__(requested_schema)
+
+
+class Exported:
+    """The same for what is in one piece."""
+
+    def __init__(self, data: Any) -> None:
+        self.data = data
+
+    def __arrow_c_array__(self, requested_schema: Any = None) -> Any:
+        return self.data.__arrow_c_array__(requested_schema)
+
+
+def test_what_others_hand_out(server: otto.Server) -> None:
+    table = pyarrow.table({"a": [1, 2, None]}).replace_schema_metadata({"unit": "metres"})
+    column = table["a"].chunk(0)
+    for given in [Streamed(table), Streamed(table.to_reader()), Exported(table.to_batches()[0])]:
+        otto.put_dataset("t", given)
+        found = otto.open_dataset("t").arrow()
+        assert found.equals(table, check_metadata=True)
+    for given in [Streamed(table["a"]), Exported(column)]:
+        otto.put_dataset("t", given)
+        assert otto.open_dataset("t").arrow().to_pydict() == {"values": [1, 2, None]}
+
+
+@pytest.mark.parametrize("error", [ValueError, OSError, KeyError])
+@pytest.mark.parametrize("wrapped", [True, False])
+def test_a_stream_that_fails_midway(server: otto.Server, error: Any, wrapped: bool) -> None:
+    def batches() -> Any:
+        yield pyarrow.record_batch({"a": [1]})
+        raise error("broken off")
+
+    otto.put_dataset("t", pyarrow.table({"a": [7]}))
+    schema = pyarrow.schema([("a", pyarrow.int64())])
+    reader = pyarrow.RecordBatchReader.from_batches(schema, batches())
+    with pytest.raises(Exception, match="broken off"):
+        otto.put_dataset("t", Streamed(reader) if wrapped else reader)
+    dataset = otto.open_dataset("t")
+    assert (dataset.generation, dataset.arrow().to_pydict()) == (1, {"a": [7]})
+
+
+def test_a_column_of_structs_is_one_column(server: otto.Server) -> None:
+    """Whatever is in it, and whether it is a part of another."""
+    whole = pyarrow.array([{"x": 1}, {"x": 2}, None])
+    for column in [whole, whole[:2], whole[1:2], whole[2:], whole[:0]]:
+        for given in [column, pyarrow.chunked_array([column])]:
+            otto.put_dataset("t", given)
+            found = otto.open_dataset("t").arrow()
+            assert found.to_pydict() == {"values": column.to_pylist()}
+            assert found.schema.field("values").type == whole.type
+    polars = pytest.importorskip("polars")
+    for rows in [[{"x": 1}], [{"x": 1}, None]]:
+        given = polars.Series("structs", rows)
+        otto.put_dataset("t", given)
+        assert otto.open_dataset("t").polars()["structs"].to_list() == rows
+
+
+def test_rows_that_are_missing_altogether(server: otto.Server) -> None:
+    """Such as no table has, in what only says that it is a struct."""
+    column = pyarrow.array([{"x": 1}, None])
+    for given in [Streamed(pyarrow.chunked_array([column])), Exported(column)]:
+        with pytest.raises(pyarrow.ArrowInvalid, match="null"):
+            otto.put_dataset("t", given)
+    assert otto.list_datasets() == []
+
+
 def test_arrow_files_published_as_they_are(server: otto.Server) -> None:
     table = pyarrow.table({"a": range(1000)})
     sink = pyarrow.BufferOutputStream()

@@ -46,15 +46,30 @@ def parts(data: Any) -> list[Any]:
 
 
 def _table(data: Any) -> pyarrow.Table:
-    if isinstance(data, pyarrow.RecordBatchReader):
-        return data.read_all()
+    if isinstance(data, pyarrow.Table):
+        return data
+    # Only frames and relations may be taken apart: structs of a column stay together.
+    if isinstance(data, (pyarrow.Array, pyarrow.ChunkedArray)) or hasattr(type(data), "dtype"):
+        return _of_column(data)
     try:
-        return pyarrow.table(data)
+        if hasattr(data, "__arrow_c_stream__"):
+            rows = pyarrow.RecordBatchReader.from_stream(data)
+        else:
+            return pyarrow.Table.from_batches([pyarrow.record_batch(data)])
     except pyarrow.ArrowInvalid:
-        # A column by itself.
-        column = pyarrow.chunked_array(data)
+        column = _of_column(data)
+        if pyarrow.types.is_struct(column.schema.types[0]):
+            raise
+        return column
+    # By now it can't be anything else: a stream is read once, and its failure is one.
+    return rows.read_all()
+
+
+def _of_column(data: Any) -> pyarrow.Table:
+    """A table of this column alone."""
     name = getattr(data, "name", None)
-    return pyarrow.table([column], names=[name if isinstance(name, str) and name else "values"])
+    names = [name if isinstance(name, str) and name else "values"]
+    return pyarrow.table([pyarrow.chunked_array(data)], names=names)
 
 
 def arrow(dataset: Any) -> pyarrow.Table | pyarrow.Buffer:
