@@ -128,18 +128,25 @@ impl<'a> Publisher<'a> {
     /// Publishes what `source` gives until its end; `size` is how much that will be, if known.
     ///
     /// # Errors
-    /// As [`Dataset::publish`].
+    /// As [`Dataset::publish`]; [`ErrorKind::Io`] also where there is less than `size`.
     pub fn read(self, source: &mut impl Read, size: Option<u64>) -> Result<DatasetInfo> {
         let (about, mut filling) = self.begin(size)?;
         let mut buffer = vec![0; BUFFER_BYTES];
         loop {
             match source.read(&mut buffer) {
-                Ok(0) => return filling.publish(&about),
+                Ok(0) => break,
                 Ok(count) => filling.write(&buffer[..count])?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(unreadable(error)),
             }
             filling.go_on()?;
+        }
+        match size {
+            Some(size) if filling.copied() < size => {
+                let ended = format!("it ended after {} of {size} bytes", filling.copied());
+                Err(unreadable(io::Error::new(io::ErrorKind::UnexpectedEof, ended)))
+            }
+            _ => filling.publish(&about),
         }
     }
 

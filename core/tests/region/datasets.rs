@@ -146,6 +146,9 @@ fn a_source_that_fails_publishes_nothing() {
     Dataset::publish(run, &name, &mut &b"old"[..], None, &Json::null()).unwrap();
     let error = Dataset::publish(run, &name, &mut Failing(0), None, &Json::null()).unwrap_err();
     assert!(error.to_string().contains("the source broke"), "{error}");
+    let error =
+        Dataset::publish(run, &name, &mut &b"short"[..], Some(6), &Json::null()).unwrap_err();
+    assert!(error.to_string().contains("it ended after 5 of 6 bytes"), "{error}");
     assert_eq!(bytes_of(&Dataset::open(run, &name).unwrap()), b"old");
     let leftovers = fs::read_dir("/dev/shm").unwrap().filter(|entry| {
         let name = entry.as_ref().unwrap().file_name().into_string().unwrap();
