@@ -81,6 +81,8 @@ pub(crate) fn from_buffer(format: &str, size: usize) -> Option<Simple> {
         (_, "s") => 'S',
         ("", "c") => 'S',
         (_, "w") => 'U',
+        // As ctypes spells it.
+        ("", "u") => 'U',
         _ => return None,
     };
     let count = match &rest[..digits] {
@@ -92,6 +94,8 @@ pub(crate) fn from_buffer(format: &str, size: usize) -> Option<Simple> {
         "Zf" => 8,
         "Zd" => 16,
         "Zg" => 32,
+        "g" => 16,
+        "u" => 4,
         letter => code_size(letter.chars().next()?, native)?,
     };
     if usize::checked_mul(one, count)? != size {

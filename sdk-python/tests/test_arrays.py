@@ -1,12 +1,13 @@
 """Arrays of numpy through datasets, and the buffers that show them."""
 
+import ctypes
 import pickle
 import warnings
 from typing import Any
 
 import otto
 import pytest
-from conftest import lies_in
+from conftest import lies_in, python
 
 numpy = pytest.importorskip("numpy")
 
@@ -38,6 +39,8 @@ DTYPES = [
     [(("a title", "n"), "i4")],
     numpy.dtype([("a", "i1"), ("b", "f8")], align=True),
     numpy.dtype({"names": ["b"], "formats": ["i2"], "offsets": [3], "itemsize": 9}),
+    [("a:b", "f4"), ("O", "i2"), ("inner", [("M8[s]:", "M8[s]", (2,))])],
+    [("日本", "i4"), ("q\"'\\", "i1"), ("a\nb", "u2")],
 ]
 SHAPES: list[tuple[int, ...]] = [(), (0,), (7,), (3, 0, 2), (2, 3), (1, 1, 1, 4)]
 
@@ -185,6 +188,79 @@ def test_a_npy_file_published_as_it_is(server: otto.Server, tmp_path: Any) -> No
     otto.put_dataset("a", (tmp_path / "a.npy").read_bytes())
     with pytest.raises(otto.UsageError, match="references"):
         otto.open_dataset("a").numpy()
+
+
+def test_npy_files_with_long_headers_and_names_of_any_letters(
+    server: otto.Server, tmp_path: Any
+) -> None:
+    for names, version in [
+        (["日本", "é", "\\u00e9", "'"], (3, 0)),
+        (["é"], (1, 0)),
+        ([f"field{number}" for number in range(900)], (1, 0)),
+        ([f"a long name, number {number:4}" for number in range(3000)], (2, 0)),
+    ]:
+        given = filled([(name, "i4") for name in names], (3,))
+        with warnings.catch_warnings(), open(tmp_path / "a.npy", "wb") as file:
+            warnings.simplefilter("ignore")
+            numpy.lib.format.write_array(file, given, version)
+        otto.put_dataset("a", tmp_path / "a.npy")
+        assert_same(otto.open_dataset("a").numpy(), given)
+
+
+@pytest.mark.parametrize("length", [b"\xff\xff\xff\xff", b"\x00\x00\x10\x00", b"\x10\x00\x00\x00"])
+@pytest.mark.parametrize("version", [0, 2, 3, 9])
+def test_damaged_headers_of_npy_files(server: otto.Server, version: int, length: bytes) -> None:
+    for text in [b"(" * 1_500_000, b"-" * 1_500_000, b"\xff" * 1_500_000, b""]:
+        otto.put_dataset("a", b"\x93NUMPY" + bytes([version, 0]) + length + text)
+        with pytest.raises(otto.Corrupt, match=r"no whole \.npy file") as caught:
+            otto.open_dataset("a").numpy()
+        assert "\n" not in str(caught.value)
+
+
+def test_what_ctypes_says_of_itself(server: otto.Server) -> None:
+    class Row(ctypes.Structure):
+        _fields_ = [("a", ctypes.c_int), ("b", ctypes.c_double), ("c", ctypes.c_char)]
+
+    class Swapped(ctypes.BigEndianStructure):
+        _fields_ = [("a", ctypes.c_int), ("b", ctypes.c_short)]
+
+    rows = (Row * 2)((1, 0.5, b"x"), (2, 1.5, b"y"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for data, wanted in [
+            (rows, [(1, 0.5, b"x"), (2, 1.5, b"y")]),
+            (rows[1], (2, 1.5, b"y")),
+            (((Swapped * 1) * 2)(((1, 2),), ((3, 4),)), [[(1, 2)], [(3, 4)]]),
+            (((ctypes.c_short * 2) * 3)((1, 2), (3, 4), (5, 6)), [[1, 2], [3, 4], [5, 6]]),
+            ((ctypes.c_wchar * 3)("a", "é", "日"), ["a", "é", "日"]),
+            ((ctypes.c_longdouble * 2)(1, 2), [1, 2]),
+        ]:
+            otto.put_dataset("a", data)
+            dataset = otto.open_dataset("a")
+            for found in [dataset.numpy(), numpy.load(dataset.path)]:
+                assert_same(found, numpy.array(wanted, found.dtype))
+
+
+def test_elements_that_numpy_has_no_type_for(server: otto.Server) -> None:
+    class Bits(ctypes.Structure):
+        _fields_ = [("a", ctypes.c_int, 3), ("b", ctypes.c_int, 5)]
+
+    otto.put_dataset("a", (Bits * 2)((1, 2), (3, 4)))
+    dataset = otto.open_dataset("a")
+    assert bytes(dataset) == bytes((Bits * 2)((1, 2), (3, 4)))
+    with pytest.raises(otto.UsageError, match=r"use memoryview\(\)"):
+        dataset.numpy()
+
+
+def test_modules_that_an_array_does_not_need_are_not_imported(server: otto.Server) -> None:
+    """A child forked while a thread imports one would wait for that thread for ever."""
+    code = """if True:
+        import sys, numpy, otto
+        otto.put_dataset("a", numpy.zeros(3))
+        otto.open_dataset("a").numpy()
+        print([name for name in sys.modules if name.startswith("numpy.ma.")])
+    """
+    assert python(code) == "[]\n"
 
 
 def test_plain_bytes_are_an_array_of_uint8(server: otto.Server) -> None:

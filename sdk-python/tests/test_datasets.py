@@ -136,7 +136,7 @@ def test_memoryviews_keep_format_and_shape(server: otto.Server) -> None:
 
 def test_structures_that_numpy_has_no_word_for_keep_theirs(server: otto.Server) -> None:
     class Point(ctypes.Structure):
-        _fields_ = (("x", ctypes.c_double), ("n", ctypes.c_ushort))
+        _fields_ = (("x", ctypes.c_double), ("n", ctypes.c_ushort, 5))
 
     otto.put_dataset("d", (Point * 3)(Point(1.5, 2)))
     dataset = otto.open_dataset("d")

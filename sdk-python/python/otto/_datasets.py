@@ -57,6 +57,8 @@ def put_dataset(name: str, data: _Publishable, *, spill: bool = False) -> None:
     """
     if isinstance(data, Dataset):
         data = _content(data)
+    elif _is_a(data, "_ctypes", "Array", "Structure") and "T{" in memoryview(data).format:
+        data = _structures(data)
     if _is_a(data, "numpy", "ndarray", "generic"):
         elements, dtype = _numpy().lend(data)
         _otto.put_elements(name, elements, dtype, spill)
@@ -80,6 +82,14 @@ def _content(dataset: Dataset) -> Any:
     if dtype is not None and not (isinstance(dtype, str) and _otto.element(dtype)):
         return dataset.numpy()
     return dataset.arrow() if "content_type" in about else memoryview(dataset)
+
+
+def _structures(data: Any) -> Any:
+    """What numpy knows of them; where there is none, or it knows nothing, themselves."""
+    try:
+        return _numpy().structures(data)
+    except (MissingPackage, TypeError, ValueError):
+        return data
 
 
 def _is_a(data: object, module: str, *classes: str) -> bool:
