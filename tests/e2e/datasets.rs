@@ -328,3 +328,20 @@ signal.setitimer(signal.ITIMER_REAL, 0)
 print(len(otto.get_dataset(\"d\")))'";
     assert_eq!(place.serve(script).run().ok().stdout, "300000000\n");
 }
+
+/// `otto-serve` leaves what its command started alone; that can publish no more.
+#[test]
+fn who_outlives_the_run_leaves_nothing_behind() {
+    let place = Place::new();
+    let script = "mkfifo go told; echo $OTTO_RUN_ID > run
+        (read -r _ < go
+            seq 9 | otto-mmap-write --dataset late 2>> errors || echo $? >> statuses
+            otto-mmap-write late x 1 2>> errors || echo $? >> statuses
+            echo done > told) > /dev/null 2>&1 & exit 0";
+    let _ = place.serve(script).run().ok();
+    let _ = place.bash("timeout 20 bash -c 'echo > go'; timeout 20 cat told").run().ok();
+    let read = |name: &str| std::fs::read_to_string(place.path().join(name)).unwrap();
+    assert_eq!(read("statuses"), "1\n1\n", "{}", read("errors"));
+    assert_eq!(read("errors").matches("has ended").count(), 2, "{}", read("errors"));
+    assert_eq!(traces_of(read("run").trim()), Vec::<PathBuf>::new());
+}

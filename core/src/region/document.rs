@@ -17,7 +17,7 @@ use crate::limits::DOCUMENT_BYTES_DEFAULT;
 use crate::lock::Exclusive;
 use crate::object::Object;
 use crate::objects::{check_size, not_an_object};
-use crate::run::RunId;
+use crate::run::{Belonging, RunId};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::Relaxed;
@@ -46,6 +46,7 @@ const NAMES_CHECK: Duration = Duration::from_millis(1);
 pub struct Document {
     pub(super) public_path: PathBuf,
     pub(super) control_path: PathBuf,
+    belonging: Belonging,
     pub(super) control: Control,
     pub(super) public: Public,
     /// The image last read or written.
@@ -61,13 +62,21 @@ impl Document {
     ///
     /// # Errors
     /// [`ErrorKind::Full`] without memory; [`ErrorKind::TooLarge`] above the limit;
-    /// [`ErrorKind::Corrupt`] when something else stands in its place.
+    /// [`ErrorKind::Corrupt`] when something else stands in its place; [`ErrorKind::NoRun`] when the
+    /// run has ended.
     pub fn create(run: RunId, task: &TaskName, size: usize) -> Result<Document> {
-        Document::create_at(run.document_path(task), run.control_path(task), size)
+        let (public_path, control_path) = (run.document_path(task), run.control_path(task));
+        Document::create_at(public_path, control_path, Belonging::of(run), size)
     }
 
-    fn create_at(public_path: PathBuf, control_path: PathBuf, size: usize) -> Result<Document> {
+    fn create_at(
+        public_path: PathBuf,
+        control_path: PathBuf,
+        belonging: Belonging,
+        size: usize,
+    ) -> Result<Document> {
         check_size(&public_path, size)?;
+        belonging.check()?;
         let mut control = Control::create(&control_path)?;
         loop {
             let held = control.lock()?;
@@ -76,7 +85,11 @@ impl Document {
                 public.extend(size as u64)?;
                 control.page.inode().store(public.inode, Relaxed);
                 drop(held);
-                return Ok(Document::of(public_path, control_path, control, public));
+                if let Err(error) = belonging.check() {
+                    let _ = Document::remove_at(&public_path, &control_path);
+                    return Err(error);
+                }
+                return Ok(Document::of(public_path, control_path, belonging, control, public));
             }
             // Removed since it was opened: take part in its successor.
             drop(held);
@@ -89,21 +102,27 @@ impl Document {
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is none, otherwise as [`Document::create`].
     pub fn open(run: RunId, task: &TaskName) -> Result<Document> {
-        Document::attach(run.document_path(task), run.control_path(task))
+        let (public_path, control_path) = (run.document_path(task), run.control_path(task));
+        Document::attach(public_path, control_path, Belonging::of(run))
     }
 
-    fn attach(public_path: PathBuf, control_path: PathBuf) -> Result<Document> {
+    fn attach(
+        public_path: PathBuf,
+        control_path: PathBuf,
+        belonging: Belonging,
+    ) -> Result<Document> {
         let public = Public::open(&public_path)?.ok_or_else(|| missing(&public_path))?;
         let control = match Control::open(&control_path)? {
             Some(control) => control,
             None => Control::create(&control_path)?,
         };
-        Ok(Document::of(public_path, control_path, control, public))
+        Ok(Document::of(public_path, control_path, belonging, control, public))
     }
 
     fn of(
         public_path: PathBuf,
         control_path: PathBuf,
+        belonging: Belonging,
         mut control: Control,
         public: Public,
     ) -> Document {
@@ -111,6 +130,7 @@ impl Document {
         Document {
             public_path,
             control_path,
+            belonging,
             control,
             public,
             image: Vec::new(),
@@ -136,12 +156,15 @@ impl Document {
     /// assert_eq!(error.kind(), ErrorKind::NotFound);
     /// ```
     pub fn remove(run: RunId, task: &TaskName) -> Result<()> {
-        let (public_path, control_path) = (run.document_path(task), run.control_path(task));
+        Document::remove_at(&run.document_path(task), &run.control_path(task))
+    }
+
+    fn remove_at(public_path: &Path, control_path: &Path) -> Result<()> {
         loop {
             // A damaged control file is no reason to keep the document, nor is a full memory.
-            let control = match Control::open(&control_path) {
+            let control = match Control::open(control_path) {
                 // Somebody may be making it.
-                Ok(None) if public_path.exists() => Control::create(&control_path).ok(),
+                Ok(None) if public_path.exists() => Control::create(control_path).ok(),
                 opened => opened.ok().flatten(),
             };
             let _held = control.as_ref().map(Control::exclusive).transpose()?;
@@ -150,9 +173,9 @@ impl Document {
                 // Removed while we waited: what may be there now has a lock of its own.
                 continue;
             }
-            let public = Public::open(&public_path).ok().flatten();
-            let removed = place::remove(&public_path)?;
-            let removed = place::remove(&control_path)? || removed;
+            let public = Public::open(public_path).ok().flatten();
+            let removed = place::remove(public_path)?;
+            let removed = place::remove(control_path)? || removed;
             if let Some(public) = public {
                 public.mark_removed();
             }
@@ -161,7 +184,7 @@ impl Document {
             {
                 ring(&control.page);
             }
-            return if removed { Ok(()) } else { Err(missing(&public_path)) };
+            return if removed { Ok(()) } else { Err(missing(public_path)) };
         }
     }
 
@@ -281,8 +304,10 @@ impl Document {
     pub(super) fn attach_anew(&mut self, gone: Gone) -> Result<()> {
         let (public_path, control_path) = (self.public_path.clone(), self.control_path.clone());
         let successor = match gone {
-            Gone::Refused => Document::attach(public_path, control_path)?,
-            Gone::MadeAnew => Document::create_at(public_path, control_path, SIZE_DEFAULT)?,
+            Gone::Refused => Document::attach(public_path, control_path, self.belonging)?,
+            Gone::MadeAnew => {
+                Document::create_at(public_path, control_path, self.belonging, SIZE_DEFAULT)?
+            }
         };
         let public = std::mem::replace(&mut self.public, successor.public);
         // Other handles of it may take another look only for this.

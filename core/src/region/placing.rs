@@ -3,7 +3,7 @@
 
 use super::abandoned;
 use super::current::Current;
-use super::dataset::DatasetInfo;
+use super::dataset::{Dataset, DatasetInfo};
 use super::label::{self, Label, modified_at};
 use super::place;
 use super::unpublished::{LABEL_BYTES, Needed, Unpublished};
@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::json::Json;
 use crate::key::TaskName;
 use crate::lock::{self, Holder};
-use crate::run::{RunId, SHARED_MEMORY};
+use crate::run::{self, RunId, SHARED_MEMORY};
 use rustix::fs::{Mode, fchmod};
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
@@ -34,6 +34,12 @@ pub(super) fn put_in_place(
     let info = DatasetInfo { size, offset, generation: 1, about: about.clone(), on_disk };
     let info = placing.publish(info)?;
     unpublished.release();
+    if let Err(error) = unpublished.belonging.check() {
+        let _ = Dataset::remove(run, name);
+        // With it what was made for it on disk.
+        let _ = fs::remove_dir(run::spilled(run));
+        return Err(error);
+    }
     abandoned::sweep(run, name);
     Ok(info)
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::fork::Unshared;
 use crate::key::TaskName;
 use crate::limits::ALLOCATION_STEP_BYTES;
-use crate::run::{self, RunId, SHARED_MEMORY, still_there};
+use crate::run::{self, Belonging, RunId, SHARED_MEMORY, still_there};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -52,17 +52,21 @@ pub(super) struct Unpublished {
     path: PathBuf,
     /// A forked child has a copy of this value, and no business with the file.
     owner: u32,
+    pub(super) belonging: Belonging,
 }
 
 impl Unpublished {
     pub(super) fn in_memory(run: RunId, name: &TaskName) -> Result<Unpublished> {
-        let path = run.dataset_path(name);
+        let (path, belonging) = (run.dataset_path(name), Belonging::of(run));
+        belonging.check()?;
         let file = place::nameless(&path)?;
         file.try_lock().map_err(|error| Error::io("lock", &path, error.into()))?;
-        Ok(Unpublished::of(file, None, path))
+        Ok(Unpublished::of(file, None, path, belonging))
     }
 
     pub(super) fn on_disk(run: RunId, name: &TaskName) -> Result<Unpublished> {
+        let belonging = Belonging::of(run);
+        belonging.check()?;
         let folder = run::make_spilled(run)?;
         loop {
             let random = RandomState::new().hash_one(0);
@@ -76,7 +80,8 @@ impl Unpublished {
                 };
             match file.try_lock() {
                 Ok(()) if still_there(&file, &on_disk) => {
-                    return Ok(Unpublished::of(file, Some(on_disk), run.dataset_path(name)));
+                    let path = run.dataset_path(name);
+                    return Ok(Unpublished::of(file, Some(on_disk), path, belonging));
                 }
                 // A sweeper that came in between takes it for what a dead publisher left.
                 Ok(()) | Err(TryLockError::WouldBlock) => {}
@@ -88,8 +93,14 @@ impl Unpublished {
         }
     }
 
-    fn of(file: File, on_disk: Option<PathBuf>, path: PathBuf) -> Unpublished {
-        Unpublished { file: Unshared::new(file), on_disk, path, owner: process_id() }
+    fn of(
+        file: File,
+        on_disk: Option<PathBuf>,
+        path: PathBuf,
+        belonging: Belonging,
+    ) -> Unpublished {
+        let owner = process_id();
+        Unpublished { file: Unshared::new(file), on_disk, path, owner, belonging }
     }
 
     /// Refuses a forked child, which has no more than a copy of this value.

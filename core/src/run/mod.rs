@@ -1,6 +1,7 @@
 //! A run: its number, its folders, its environment, who owns it and how it is cleaned up.
 
 mod directory;
+mod ending;
 mod environment;
 mod installation;
 mod ownership;
@@ -16,6 +17,7 @@ pub use processes::{Process, processes_of};
 pub use remains::clean_dead_runs;
 
 pub(crate) use directory::{find_spilled, make_spilled, spilled};
+pub(crate) use ending::Belonging;
 
 use crate::error::{Error, Result};
 use crate::key::TaskName;

@@ -1,6 +1,6 @@
 //! Owning a run: a `flock` held from its creation to the end of the process.
 
-use super::{RunId, directory, remains};
+use super::{RunId, directory, ending, remains};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork::Unshared;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
@@ -70,9 +70,9 @@ pub fn owner_of(run: RunId) -> Owner {
 pub struct Run {
     id: RunId,
     dir: PathBuf,
-    /// Held, never read again: the kernel frees it whatever end this process takes, also while
+    /// Held: the kernel frees it whatever end this process takes, also while
     /// children live that it forked.
-    _lock: Unshared,
+    lock: Unshared,
     owner: u32,
 }
 
@@ -93,7 +93,7 @@ impl Run {
         write_record(&mut lock, &record)
             .map_err(|error| Error::io("write", &id.lock_path(), error))?;
         directory::make(&dir)?;
-        Ok(Run { id, dir, _lock: Unshared::new(lock), owner })
+        Ok(Run { id, dir, lock: Unshared::new(lock), owner })
     }
 
     /// The run's number.
@@ -127,6 +127,7 @@ impl Drop for Run {
         if self.owner == process::id() {
             let record =
                 remains::Record { dir: Some(self.dir.clone()), descendants: Descendants::Left };
+            let _ = ending::note(&self.lock);
             // What resists stays known by its lock file, and the next start tries again.
             if remains::remove(self.id, &record).is_ok() {
                 let _ = fs::remove_file(self.id.lock_path());

@@ -4,7 +4,7 @@
 //! of unknown state, which is not dead: it stays.
 
 use super::ownership::{Descendants, still_there};
-use super::{RunId, SHARED_MEMORY, directory, processes};
+use super::{RunId, SHARED_MEMORY, directory, ending, processes};
 use crate::error::{Error, ErrorKind, Result};
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use nix::unistd::geteuid;
@@ -20,8 +20,8 @@ pub(super) struct Record {
     pub(super) descendants: Descendants,
 }
 
-/// More than two lines of any length a path can have.
-const RECORD_BYTES_MAX: u64 = 8192;
+/// More than two lines of any length a path can have, and a note of the end.
+pub(super) const RECORD_BYTES_MAX: u64 = 8192;
 
 impl Record {
     pub(super) fn to_bytes(&self) -> Vec<u8> {
@@ -105,7 +105,9 @@ fn clean_if_dead(run: RunId) -> Result<bool> {
     if lock.try_lock().is_err() || !still_there(&lock, &path) {
         return Ok(false);
     }
-    remove(run, &read_record(&lock)?)?;
+    let record = read_record(&lock)?;
+    ending::note(&lock).map_err(|error| Error::io("write", &path, error))?;
+    remove(run, &record)?;
     fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;
     Ok(true)
 }

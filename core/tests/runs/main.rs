@@ -2,10 +2,10 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use otto_core::files::FileStore;
-use otto_core::region::{Dataset, DocumentStore};
+use otto_core::region::{Dataset, DatasetBuilder, DocumentStore, Publisher, Spill};
 use otto_core::run::{Descendants, Run, RunId, clean_dead_runs};
 use otto_core::socket::{Client, Options, Server};
-use otto_core::{Condition, Json, Key, TaskName, Values};
+use otto_core::{Condition, ErrorKind, Json, Key, TaskName, Values};
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
@@ -213,6 +213,41 @@ fn no_folder_behind_a_link_is_removed() {
         !run.lock_path().exists()
     });
     assert!(precious.is_dir());
+}
+
+/// What is published while its run ends would stay for ever.
+#[test]
+fn nothing_can_be_published_in_a_run_that_has_ended() {
+    let name = TaskName::parse("t").unwrap();
+    let is_refused = |error: otto_core::Error| {
+        assert_eq!(error.kind(), ErrorKind::NoRun, "{error}");
+        assert!(error.to_string().contains("has ended"), "{error}");
+    };
+    let start = || {
+        let run = Run::create(Descendants::Left).unwrap();
+        (run.id(), run.dir().to_owned(), Some(run))
+    };
+
+    let (id, dir, mut run) = start();
+    let mut end = |_| {
+        drop(run.take());
+        Ok(())
+    };
+    is_refused(Publisher::new(id, &name).progress(&mut end).bytes(&[7; 10_000]).unwrap_err());
+    assert_eq!(traces(id, &dir), Vec::<PathBuf>::new());
+
+    let (id, dir, run) = start();
+    let mut builder = DatasetBuilder::new(id, &name, b"", 1000, Spill::Never).unwrap();
+    drop(run);
+    is_refused(builder.publish(&Json::null()).unwrap_err());
+    assert_eq!(traces(id, &dir), Vec::<PathBuf>::new());
+
+    let (id, dir, run) = start();
+    let mut documents = DocumentStore::open(id);
+    documents.set(&key("t.k"), &Json::number(1), Condition::Always).unwrap();
+    drop(run);
+    is_refused(documents.set(&key("t.k"), &Json::number(2), Condition::Always).unwrap_err());
+    assert_eq!(traces(id, &dir), Vec::<PathBuf>::new());
 }
 
 /// Without a lock file nothing is known about a run, so nothing of it is touched.
