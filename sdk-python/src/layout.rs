@@ -55,8 +55,16 @@ impl Layout {
         let about = about.cast::<PyDict>().ok()?;
         let item = |name| about.get_item(name).ok().flatten();
         let shape: Vec<usize> = item("shape")?.extract().ok()?;
-        let format: String = item("format")?.extract().ok()?;
-        let item_size = item("itemsize")?.extract().ok()?;
+        let (format, item_size) = match (item("format"), item("itemsize")) {
+            (Some(format), Some(size)) => {
+                (format.extract::<String>().ok()?, size.extract::<usize>().ok()?)
+            }
+            // As other languages say it.
+            _ => {
+                let simple = format::from_numpy(&item("dtype")?.extract::<String>().ok()?)?;
+                (simple.format, simple.size)
+            }
+        };
         Layout::new(&format, item_size, &shape).filter(|layout| layout.size() == size)
     }
 

@@ -1,5 +1,6 @@
 """Datasets filled where they will lie."""
 
+import contextlib
 import gc
 import multiprocessing
 import os
@@ -25,6 +26,22 @@ def test_an_array_filled_in_place(server: otto.Server) -> None:
     assert (dataset.numpy() == array).all()
     assert lies_in(dataset.numpy().ctypes.data, "a")
     assert numpy.load(dataset.path, mmap_mode="r")[2, 3] == 11
+
+
+def in_shared_memory() -> set[str]:
+    with open("/proc/self/maps") as maps:
+        return {line for line in maps if "/dev/shm" in line}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_who_filled_it_keeps_no_memory(server: otto.Server, fails: bool) -> None:
+    before = in_shared_memory()
+    writer = otto.create_dataset("a", "f8", 100_000)
+    with contextlib.suppress(ZeroDivisionError), writer as array:
+        array[:] = 1 / (0 if fails else 1)
+    del array
+    gc.collect()
+    assert in_shared_memory() <= before
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,39 @@ def test_a_type_that_can_not_be_true_is_an_error(server: otto.Server, dtype: Any
         otto.open_dataset("d").numpy()
 
 
+def test_what_other_programs_say_about_a_dataset(server: otto.Server) -> None:
+    otto.put_dataset("d", array.array("d", [1.0, 2.0]))
+    rewrite_label(server.run_id, "d", {"dtype": "<u2", "shape": [2, 4]})
+    dataset = otto.open_dataset("d")
+    assert (dataset.format, dataset.shape) == ("H", (2, 4))
+    rewrite_label(server.run_id, "d", {"content_type": "text/csv"})
+    dataset = otto.open_dataset("d")
+    assert (dataset.format, dataset.shape) == ("B", (16,))
+    pytest.importorskip("numpy")
+    assert dataset.numpy().shape == (16,)
+    pytest.importorskip("pyarrow")
+    assert dataset.arrow().size == 16
+    otto.put_dataset("e", dataset)
+    assert bytes(otto.get_dataset("e")) == bytes(dataset)
+
+
+def test_a_broken_package_is_not_a_missing_one(server: otto.Server, tmp_path: Any) -> None:
+    code = """if True:
+        import otto
+        otto.put_dataset("a", b"")
+        for name in "numpy", "arrow", "polars", "pandas":
+            try:
+                getattr(otto.open_dataset("a"), name)()
+            except ImportError as error:
+                print(type(error).__name__, error)
+        """
+    for name in "numpy", "pyarrow":
+        (tmp_path / f"{name}.py").write_text("import missing_library")
+    path = f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"
+    found = python(code, PYTHONPATH=path).splitlines()
+    assert found == ["ModuleNotFoundError No module named 'missing_library'"] * 4
+
+
 def test_full_memory_is_an_error_and_the_old_dataset_stays(server: otto.Server) -> None:
     otto.put_dataset("d", b"old")
     whole = os.statvfs("/dev/shm")

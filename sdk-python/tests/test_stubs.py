@@ -25,6 +25,7 @@ def test_stubtest(tmp_path) -> None:
 
 def test_a_type_checker_knows_what_comes_back(tmp_path) -> None:
     pytest.importorskip("mypy")
+    pytest.importorskip("numpy")
     example = tmp_path / "example.py"
     example.write_text(
         "import otto\n"
@@ -36,6 +37,9 @@ def test_a_type_checker_knows_what_comes_back(tmp_path) -> None:
         "    otto.get('a', via='carrier pigeon')\n"
         "except otto.NotFound as error:\n"
         "    key_error: KeyError = error\n"
+        "import numpy\n"
+        "otto.put_dataset('a', numpy.zeros(3))\n"
+        "otto.put_dataset('a', numpy.float64(3))\n"
     )
     run = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), str(example)],

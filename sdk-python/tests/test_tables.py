@@ -205,6 +205,34 @@ def test_arrow_files_published_as_they_are(server: otto.Server) -> None:
         assert "\n" not in str(caught.value)
 
 
+def test_damaged_arrow_files(server: otto.Server) -> None:
+    """Each byte of the footer changed: what comes is a table or one line that says why not."""
+    sink = pyarrow.BufferOutputStream()
+    table = pyarrow.table({"a": [1, 2], "b": ["x", "y"]})
+    with ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)
+    whole = sink.getvalue().to_pybytes()
+    damaged = 0
+    for at in range(8, len(whole)):
+        otto.put_dataset("t", whole[:at] + bytes([whole[at] ^ 0xFF]) + whole[at + 1 :])
+        try:
+            otto.open_dataset("t").arrow()
+        except otto.Corrupt as error:
+            assert "no whole Arrow file" in str(error)
+            assert "\n" not in str(error)
+            damaged += 1
+    assert damaged > 50
+
+
+def test_objects_of_python_in_frames_of_polars(server: otto.Server) -> None:
+    polars = pytest.importorskip("polars")
+    column = polars.Series("o", [object()], polars.Object)
+    for given in [column, polars.DataFrame({"a": [1], "o": column})]:
+        with pytest.raises(otto.UsageError, match="references to Python objects"):
+            otto.put_dataset("t", given)
+    assert otto.list_datasets() == []
+
+
 def test_a_table_is_published_again(server: otto.Server) -> None:
     table = pyarrow.table({"a": [1, 2]})
     otto.put_dataset("a", table)

@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow
 from pyarrow import ipc
 
-from otto.errors import Corrupt, MissingPackage, UsageError
+from otto._datasets import ARROW, _is_a, _missing
+from otto.errors import Corrupt, UsageError
 
 MAGIC = b"ARROW1"
 
@@ -36,6 +37,7 @@ class _Parts:
 
 def parts(data: Any) -> list[Any]:
     """The Arrow file that holds ``data``, as parts that lie where the columns lie."""
+    _check(data)
     table = _table(data)
     sink = _Parts()
     # All parts of a column share a dictionary in a file.
@@ -65,6 +67,24 @@ def _table(data: Any) -> pyarrow.Table:
     return rows.read_all()
 
 
+def _check(data: Any) -> None:
+    """Refuses what polars would hand out as addresses in this process's memory."""
+    if _is_a(data, "polars", "DataFrame", "Series"):
+        types = data.dtypes if hasattr(data, "dtypes") else [data.dtype]
+        if any(map(_holds_references, types)):
+            raise UsageError(
+                "a column of type Object holds references to Python objects, which no other "
+                "process can follow: cast it, or drop it"
+            )
+
+
+def _holds_references(kind: Any) -> bool:
+    """Whether this type of polars is, or has in it, objects of Python."""
+    fields = [field.dtype for field in getattr(kind, "fields", [])]
+    inner = [kind.inner] if getattr(kind, "inner", None) is not None else []
+    return str(kind) == "Object" or any(map(_holds_references, fields + inner))
+
+
 def _of_column(data: Any) -> pyarrow.Table:
     """A table of this column alone."""
     name = getattr(data, "name", None)
@@ -79,8 +99,8 @@ def arrow(dataset: Any) -> pyarrow.Table | pyarrow.Buffer:
         return memory
     try:
         return ipc.open_file(memory).read_all()
-    except pyarrow.ArrowInvalid as error:
-        line = str(error).splitlines()[0]
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0]
         raise Corrupt(f"dataset {dataset.name} is no whole Arrow file: {line}") from error
 
 
@@ -89,7 +109,7 @@ def _is_arrow(dataset: Any, memory: pyarrow.Buffer) -> bool:
     if about is None:
         # A file that was published as it is.
         return memory.size > 2 * len(MAGIC) and memory[: len(MAGIC)].to_pybytes() == MAGIC
-    return "content_type" in about
+    return isinstance(about, dict) and about.get("content_type") == ARROW
 
 
 def table(dataset: Any) -> pyarrow.Table:
@@ -104,8 +124,8 @@ def polars(dataset: Any) -> Any:
     """That table as a frame of polars."""
     try:
         import polars
-    except ImportError as error:
-        raise MissingPackage("polars is not installed: pip install polars") from error
+    except ModuleNotFoundError as error:
+        raise _missing(error, "polars") from error
     return polars.from_arrow(table(dataset))
 
 
@@ -113,7 +133,7 @@ def pandas(dataset: Any) -> Any:
     """That table as a frame of pandas."""
     try:
         import pandas  # noqa: F401
-    except ImportError as error:
-        raise MissingPackage("pandas is not installed: pip install pandas") from error
+    except ModuleNotFoundError as error:
+        raise _missing(error, "pandas") from error
     # In blocks of one column each they stay where they are.
     return table(dataset).to_pandas(split_blocks=True)

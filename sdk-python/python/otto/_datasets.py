@@ -1,7 +1,8 @@
 """Datasets, as far as they are Python's own: what numpy and Arrow have to do with them.
 
-Python code calls native code here and never the other way round: a daemon thread that Python ends
-in the midst of Python code, at its own exit, must have no native frames to be unwound.
+Python code calls Otto's native code here and never the other way round: a daemon thread that Python
+ends in the midst of Python code, at its own exit, must have no native frames to be unwound. (While
+pyarrow writes a table it has some of its own.)
 """
 
 from __future__ import annotations
@@ -21,20 +22,31 @@ if TYPE_CHECKING:
     from otto._otto import _Publishable
 
 
+# What the label of an Arrow file says.
+ARROW = "application/vnd.apache.arrow.file"
+
+
 def _numpy() -> ModuleType:
     try:
         from otto import _numpy
-    except ImportError as error:
-        raise MissingPackage("numpy is not installed: pip install numpy") from error
+    except ModuleNotFoundError as error:
+        raise _missing(error, "numpy") from error
     return _numpy
 
 
 def _arrow() -> ModuleType:
     try:
         from otto import _arrow
-    except ImportError as error:
-        raise MissingPackage("pyarrow is not installed: pip install pyarrow") from error
+    except ModuleNotFoundError as error:
+        raise _missing(error, "pyarrow") from error
     return _arrow
+
+
+def _missing(error: ModuleNotFoundError, package: str) -> ImportError:
+    """That `package` is missing, unless it is there and lacks something itself."""
+    if error.name != package:
+        return error
+    return MissingPackage(f"{package} is not installed: pip install {package}")
 
 
 def put_dataset(name: str, data: _Publishable, *, spill: bool = False) -> None:
@@ -57,7 +69,7 @@ def put_dataset(name: str, data: _Publishable, *, spill: bool = False) -> None:
     """
     if isinstance(data, Dataset):
         data = _content(data)
-    elif _is_a(data, "_ctypes", "Array", "Structure") and "T{" in memoryview(data).format:
+    elif _is_a(data, "_ctypes", "Array", "Structure"):
         data = _structures(data)
     if _is_a(data, "numpy", "ndarray", "generic"):
         elements, dtype = _numpy().lend(data)
@@ -72,7 +84,7 @@ def put_dataset(name: str, data: _Publishable, *, spill: bool = False) -> None:
 
         _files.put(name, data, spill)
     else:
-        _otto.put_elements(name, data, None, spill)
+        _otto.put_elements(name, data, None, spill)  # type: ignore[arg-type]
 
 
 def _content(dataset: Dataset) -> Any:
@@ -81,11 +93,13 @@ def _content(dataset: Dataset) -> Any:
     dtype = about.get("dtype")
     if dtype is not None and not (isinstance(dtype, str) and _otto.element(dtype)):
         return dataset.numpy()
-    return dataset.arrow() if "content_type" in about else memoryview(dataset)
+    return dataset.arrow() if about.get("content_type") == ARROW else memoryview(dataset)
 
 
 def _structures(data: Any) -> Any:
     """What numpy knows of them; where there is none, or it knows nothing, themselves."""
+    if not memoryview(data).format.startswith("T{"):
+        return data
     try:
         return _numpy().structures(data)
     except (MissingPackage, TypeError, ValueError):
@@ -185,10 +199,10 @@ def create_dataset(
 
     Nothing is copied. The array holds zeros at first; it is numpy's, or a memoryview where numpy is
     not installed. `dtype` is anything numpy takes for one, `shape` a number or several. When the
-    block ends by an exception, nothing is published. Afterwards the array is read-only; nobody may
-    write to it while the block ends, and what is written through older views of it later is seen by
-    this process alone. Children forked within the block may fill it too, if they are done before
-    it ends.
+    block ends by an exception, nothing is published. Afterwards an array of numpy's is read-only;
+    nobody may write to it while the block ends, and what is written later, through a memoryview or
+    older views of the array, is seen by this process alone. Children forked within the block may
+    fill it too, if they are done before it ends.
 
     Raises `SystemRefused`, an `OSError`, when shared memory is full, unless `spill` is true: then
     the dataset lies on disk, under the same name.
@@ -214,7 +228,8 @@ class DatasetWriter:
     __slots__ = ("_array", "_dtype", "_entered", "_memory")
 
     def __init__(self, memory: _otto.DatasetMemory, dtype: Any) -> None:
-        self._memory = memory
+        # None after the block: whoever keeps this keeps no memory.
+        self._memory: Any = memory
         self._dtype = dtype
         self._array: Any = None
         self._entered = False
@@ -231,10 +246,11 @@ class DatasetWriter:
 
     def __exit__(self, exception_class: object, *_exception: object) -> None:
         array, self._array = self._array, None
+        memory, self._memory = self._memory, None
         if array is None or exception_class is not None:
             return
         try:
-            self._memory.publish()
+            memory.publish()
         finally:
             # numpy's arrays can be closed, a memoryview can't.
             if not isinstance(array, memoryview):

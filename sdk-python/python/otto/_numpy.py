@@ -12,6 +12,7 @@ from typing import Any
 import numpy
 from numpy.lib import format as npy
 
+from otto._datasets import ARROW
 from otto.errors import Corrupt, UsageError
 
 # Longest header of a .npy file, in bytes: some ten thousand fields.
@@ -76,7 +77,7 @@ def array(dataset: Any) -> numpy.ndarray:
     if isinstance(about, dict):
         if "dtype" in about:
             return over(dataset, about["dtype"], dataset.shape)
-        if "content_type" in about:
+        if about.get("content_type") == ARROW:
             raise UsageError(f"dataset {dataset.name} is no array: use .arrow()")
     elif bytes(memoryview(dataset)[:6]) == npy.MAGIC_PREFIX:
         return _file(dataset)

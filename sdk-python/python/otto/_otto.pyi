@@ -66,10 +66,18 @@ class _ArrowArray(Protocol):
     def __arrow_c_array__(self, requested_schema: object = None) -> object: ...
 
 @type_check_only
+class _Array(Protocol):
+    # numpy's stubs know of its buffers only from Python 3.12 on.
+    @property
+    def __array_interface__(self) -> Any: ...
+
+@type_check_only
 class _BinaryFile(Protocol):
     def read(self) -> bytes: ...
 
-_Publishable = _Buffer | _ArrowStream | _ArrowArray | _BinaryFile | PathLike[str] | PathLike[bytes]
+_Publishable = (
+    _Buffer | _Array | _ArrowStream | _ArrowArray | _BinaryFile | PathLike[str] | PathLike[bytes]
+)
 
 def set(
     name: str,
