@@ -54,6 +54,12 @@ fn what_can_t_be_done_is_one_line() {
         ("otto-mmap-read --dataset d --output /dev/full", 1, "/dev/full"),
         ("otto-mmap-read --dataset d > /dev/full", 1, "standard output"),
         (&format!("otto-mmap-read --dataset d --output {own}"), 2, "the dataset itself"),
+        (
+            "bash -c 'otto-mmap-write t k v; seq 5 | otto-mmap-write --dataset e
+            otto-mmap-read --dataset d --output /dev/shm/otto-$OTTO_RUN_ID-t'",
+            2,
+            "a region",
+        ),
     ] {
         let line = place.serve(&format!("{one}{command}")).run().refused(status);
         assert!(line.contains(mentions), "{command}: {line}");
@@ -327,6 +333,21 @@ otto.put_dataset(\"d\", bytes(300_000_000))
 signal.setitimer(signal.ITIMER_REAL, 0)
 print(len(otto.get_dataset(\"d\")))'";
     assert_eq!(place.serve(script).run().ok().stdout, "300000000\n");
+}
+
+#[test]
+fn what_is_damaged_hides_nothing_else() {
+    let place = Place::new();
+    let script = "seq 3 | otto-mmap-write --dataset both; otto-mmap-write both k v
+        printf 'xxxx' > /dev/shm/otto-$OTTO_RUN_ID-both; rm /dev/shm/.otto-$OTTO_RUN_ID-both.ctl
+        otto-mmap-read --stat both | jq -c '[.kind, .bytes]'; echo ${PIPESTATUS[0]}
+        otto-mmap-read --list | grep ^$OTTO_RUN_ID | cut -f 2-4";
+    let finished =
+        place.bash(&format!("otto-serve -- bash -c '{}'", script.replace('\'', "'\\''")));
+    let finished = finished.run().ok();
+    let expected = "[\"dataset\",6]\n1\nboth\tdocument\t4\nboth\tdataset\t6\n";
+    assert_eq!(finished.stdout, expected);
+    assert_eq!(finished.stderr.lines().count(), 1, "{}", finished.stderr);
 }
 
 /// `otto-serve` leaves what its command started alone; that can publish no more.

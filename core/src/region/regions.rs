@@ -4,7 +4,6 @@ use super::dataset::Dataset;
 use super::place;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::TaskName;
-use crate::limits::DOCUMENT_BYTES_MAX;
 use crate::run::{Owner, RunId, SHARED_MEMORY, owner_of};
 use nix::unistd::geteuid;
 use std::collections::HashMap;
@@ -100,7 +99,8 @@ fn size_of_document(path: &Path, status: &Metadata) -> u64 {
     let mut length = [0; 4];
     let opened = place::open(path, false).ok().flatten();
     match opened.and_then(|(file, _)| file.read_exact_at(&mut length, 0).ok()) {
-        Some(()) => u64::from(u32::from_le_bytes(length)).min(DOCUMENT_BYTES_MAX as u64),
+        // No more than there is, whatever it says.
+        Some(()) => u64::from(u32::from_le_bytes(length)).min(status.len()),
         None => status.len(),
     }
 }

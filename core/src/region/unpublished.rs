@@ -200,7 +200,10 @@ impl Unpublished {
         let name = self.path.display();
         Error::new(
             ErrorKind::Full,
-            format!("no room for {name}: it needs {needed}, {what} has {free} bytes free; {cure}"),
+            format!(
+                "no room for {name}: it needs {needed}, and {LABEL_BYTES} for its label; {what} has \
+                 {free} bytes free; {cure}"
+            ),
         )
     }
 

@@ -36,7 +36,7 @@ fn read(arguments: &Arguments) -> Done {
     if let Some(name) = dataset {
         fetch(run, &name, arguments.given("output"))?;
     } else if let Some(name) = stat_of {
-        print(stat(run, &name)?.as_bytes())?;
+        stat(run, &name)?;
     } else if let Some(task) = task {
         let value = match arguments.given("KEY") {
             None => Json::parse_owned(whole(run, &task)?)?,
@@ -88,16 +88,29 @@ fn fetch(run: RunId, name: &TaskName, output: Option<&str>) -> anyhow::Result<()
     }
 }
 
-/// Makes or empties the file `path`; not where that is the dataset itself.
+/// Makes or empties the file `path`; not where that is a region, whose readers would be killed.
 fn create(path: &Path, dataset: &Dataset) -> otto_core::Result<File> {
     let failed = |error| Error::io("write", path, error);
     let mut options = OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).open(path).map_err(failed)?;
     let found = file.metadata().map_err(failed)?;
-    let own = std::fs::metadata(dataset.path());
-    if own.is_ok_and(|own| (own.dev(), own.ino()) == (found.dev(), found.ino())) {
-        let message = format!("{} is the dataset itself: give another file", path.display());
-        return Err(Error::new(ErrorKind::Usage, message));
+    let is = |other: &Path| {
+        let other = std::fs::metadata(other);
+        other.is_ok_and(|other| (other.dev(), other.ino()) == (found.dev(), found.ino()))
+    };
+    let refused = |what| {
+        let message = format!("{} is {what}: give another file", path.display());
+        Err(Error::new(ErrorKind::Usage, message))
+    };
+    if is(dataset.path()) {
+        return refused("the dataset itself");
+    }
+    let is_of = |region: RegionEntry| match region.kind {
+        RegionKind::Dataset => is(&region.run.dataset_path(&region.name)),
+        RegionKind::Document => is(&region.run.document_path(&region.name)),
+    };
+    if regions()?.into_iter().any(is_of) {
+        return refused("a region");
     }
     if found.is_file() {
         file.set_len(0).map_err(failed)?;
@@ -155,18 +168,20 @@ fn list(json: bool) -> otto_core::Result<String> {
     })
 }
 
-/// One JSON object about the dataset `name`, one about the document, a line each.
-fn stat(run: RunId, name: &TaskName) -> otto_core::Result<String> {
-    let found = |told: otto_core::Result<String>| match told {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-        told => told,
+/// Prints a JSON object about the dataset `name` and one about the document, a line each; also of
+/// one where the other is damaged.
+fn stat(run: RunId, name: &TaskName) -> anyhow::Result<()> {
+    let told = [stat_dataset(run, name), stat_document(run, name)];
+    let is_missing = |told: &otto_core::Result<String>| {
+        told.as_ref().is_err_and(|error| error.kind() == ErrorKind::NotFound)
     };
-    let told = found(stat_dataset(run, name))? + &found(stat_document(run, name))?;
-    if told.is_empty() {
+    if told.iter().all(is_missing) {
         let message = format!("no dataset and no document named {name}");
-        return Err(Error::new(ErrorKind::NotFound, message));
+        return Err(Error::new(ErrorKind::NotFound, message).into());
     }
-    Ok(told)
+    print(told.iter().flatten().map(String::as_str).collect::<String>().as_bytes())?;
+    let damaged = told.into_iter().filter(|told| !is_missing(told)).find_map(Result::err);
+    damaged.map_or(Ok(()), |error| Err(error.into()))
 }
 
 fn stat_dataset(run: RunId, name: &TaskName) -> otto_core::Result<String> {
