@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use crate::layout::Layout;
-use otto_core::region::{Dataset, DatasetBuilder, SharedMemory};
+use otto_core::region::{DatasetBuilder, DatasetBytes, SharedMemory};
 use otto_core::{Json, Result};
 use pyo3::buffer::PyUntypedBuffer;
 use pyo3::exceptions::PyBufferError;
@@ -25,7 +25,7 @@ pub(crate) struct Buffer {
 /// Whose memory it is.
 pub(crate) enum Memory {
     /// Bytes nobody writes: a read-only view.
-    Dataset(Dataset),
+    Dataset(DatasetBytes),
     /// Bytes that forked children share: a writable view.
     Shared(SharedMemory),
     /// Bytes that become a dataset: a writable view before, a read-only one after.
@@ -59,8 +59,7 @@ impl Memory {
     /// How many bytes there are.
     pub(crate) fn len(&self) -> usize {
         match self {
-            // It is mapped, so its size fits.
-            Memory::Dataset(dataset) => dataset.info().size as usize,
+            Memory::Dataset(bytes) => bytes.len(),
             Memory::Shared(memory) => memory.len(),
             Memory::Building(building) => building.size,
         }
@@ -68,7 +67,7 @@ impl Memory {
 
     fn start(&self) -> *mut c_void {
         match self {
-            Memory::Dataset(dataset) => dataset.as_ptr().cast_mut().cast(),
+            Memory::Dataset(bytes) => bytes.as_ptr().cast_mut().cast(),
             Memory::Shared(memory) => memory.as_mut_ptr().cast(),
             Memory::Building(building) => building.start.load(Ordering::Relaxed).cast(),
         }

@@ -89,7 +89,7 @@ impl OpenDataset {
         let info = dataset.info().clone();
         let path = dataset.path().display().to_string();
         let about = from_json(py, &info.about)?;
-        let buffer = Memory::Dataset(dataset);
+        let buffer = Memory::Dataset(dataset.into_bytes());
         let layout = Layout::from_label(&about, buffer.len());
         let opened = OpenDataset { name, path, info };
         Ok(PyClassInitializer::from(Buffer::new(buffer, layout)).add_subclass(opened))

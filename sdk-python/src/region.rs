@@ -170,7 +170,7 @@ impl TaskDataRegion {
     /// ...     region.remove()
     /// ...     otto.TaskDataRegion.open("build")
     /// Traceback (most recent call last):
-    /// otto.errors.NotFound: no such region: build
+    /// otto.errors.NotFound: not found: document /dev/shm/otto-1234-build
     fn remove(&self, py: Python<'_>) -> PyResult<()> {
         blocking(py, |_| Document::remove(self.run, &self.task))
     }

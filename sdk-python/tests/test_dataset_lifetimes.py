@@ -258,3 +258,12 @@ def test_a_view_in_another_process_outlives_the_removal(server: otto.Server) -> 
         "print(otto.list_datasets(), array.sum())\n"
     )
     assert python(code) == "[] 499500\n"
+
+
+def test_what_is_held_takes_no_descriptor(server: otto.Server) -> None:
+    otto.put_dataset("a", numpy.arange(10))
+    before = descriptors_and_mappings()[0]
+    held = [otto.get_dataset("a") for _ in range(20)]
+    held += [otto.open_dataset("a").numpy() for _ in range(20)]
+    assert descriptors_and_mappings()[0] == before
+    assert all(view[9] == 9 for view in held)

@@ -58,10 +58,40 @@ pub struct DatasetInfo {
 #[derive(Debug)]
 pub struct Dataset {
     file: File,
-    /// Nothing is mapped where there are no bytes.
-    map: Option<ReadOnly>,
+    bytes: DatasetBytes,
     info: DatasetInfo,
     path: PathBuf,
+}
+
+/// The bytes of a dataset alone, as [`Dataset::into_bytes`] leaves them: to be held for long, also
+/// by thousands, since they take no file descriptor.
+#[derive(Debug)]
+pub struct DatasetBytes {
+    /// Nothing is mapped where there are no bytes.
+    map: Option<ReadOnly>,
+    offset: usize,
+    length: usize,
+}
+
+impl DatasetBytes {
+    /// As [`Dataset::as_ptr`].
+    #[must_use]
+    pub fn as_ptr(&self) -> *const u8 {
+        let start = |map: &ReadOnly| map.as_ptr().wrapping_add(self.offset);
+        self.map.as_ref().map_or(NOWHERE.cast_const(), start)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.length == 0
+    }
 }
 
 impl Dataset {
@@ -87,7 +117,9 @@ impl Dataset {
             map.populate()
                 .map_err(|_| room::refused(&path, end, io::ErrorKind::StorageFull.into()))?;
         }
-        Ok(Dataset { file: current.file, map, info, path })
+        // What has been mapped fits.
+        let bytes = DatasetBytes { map, offset: info.offset as usize, length: info.size as usize };
+        Ok(Dataset { file: current.file, bytes, info, path })
     }
 
     /// What is known about the dataset `name`.
@@ -154,9 +186,22 @@ impl Dataset {
     /// SIGBUS.
     #[must_use]
     pub fn as_ptr(&self) -> *const u8 {
-        // An offset that is mapped fits.
-        let start = |map: &ReadOnly| map.as_ptr().wrapping_add(self.info.offset as usize);
-        self.map.as_ref().map_or(NOWHERE.cast_const(), start)
+        self.bytes.as_ptr()
+    }
+
+    /// Its bytes alone: closes the file, which they don't need.
+    ///
+    /// ```
+    /// use otto_core::{Json, TaskName, region::Dataset, run::{Descendants, Run}};
+    /// let run = Run::create(Descendants::Left).unwrap();
+    /// let name = TaskName::parse("features").unwrap();
+    /// Dataset::publish(run.id(), &name, &mut &b"first"[..], Some(5), &Json::null()).unwrap();
+    /// let bytes = Dataset::open(run.id(), &name).unwrap().into_bytes();
+    /// assert_eq!(bytes.len(), 5);
+    /// ```
+    #[must_use]
+    pub fn into_bytes(self) -> DatasetBytes {
+        self.bytes
     }
 
     /// Copies the bytes from `start` on into `out`.

@@ -34,7 +34,7 @@ mod unpublished;
 mod wait;
 
 pub use builder::DatasetBuilder;
-pub use dataset::{Dataset, DatasetInfo};
+pub use dataset::{Dataset, DatasetBytes, DatasetInfo};
 pub use document::{Document, SIZE_DEFAULT};
 pub use publish::Publisher;
 pub use regions::{RegionEntry, RegionKind, regions};
