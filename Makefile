@@ -21,8 +21,10 @@ STAGE := target/otto
 STAMPS := target/stamps
 VENV := .venv
 BENCH_VENV := target/bench-venv
+# Who starts make in the background of a script has it ignore Ctrl-C, which tests send.
+HEEDING := $(shell env --default-signal=INT true 2>/dev/null && echo env --default-signal=INT)
 # The staged programs and Python's own, before everything else on PATH.
-TEST_ENV = OTTO_PREFIX="$(CURDIR)/$(STAGE)" PATH="$(CURDIR)/$(STAGE)/bin:$(CURDIR)/$(VENV)/bin:$$PATH" \
+TEST_ENV = $(HEEDING) OTTO_PREFIX="$(CURDIR)/$(STAGE)" PATH="$(CURDIR)/$(STAGE)/bin:$(CURDIR)/$(VENV)/bin:$$PATH" \
 	PYTHONPATH="$(CURDIR)/$(STAGE)/lib/otto/python" PYTHONDONTWRITEBYTECODE=1
 
 MANIFESTS := Cargo.toml Cargo.lock .cargo/config.toml $(wildcard */Cargo.toml bins/*/Cargo.toml)
@@ -123,7 +125,7 @@ $(STAMPS)/test-tools: scripts/need.sh | $(STAMPS)/tools
 
 rust-test: $(STAMPS)/tools
 	$(call step,Rust tests)
-	cargo test --locked --workspace --exclude otto-e2e
+	$(HEEDING) cargo test --locked --workspace --exclude otto-e2e
 
 python-test: stage $(VENV)/.installed
 	$(call step,Python tests)
