@@ -160,8 +160,12 @@ impl Hunt<'_> {
                 }
                 let killed = Instant::now();
                 child.kill().unwrap();
-                seen.lock.push(lock_is_free_after(&control, killed));
-                child.wait().unwrap();
+                let others: Vec<Report> = (0..self.writers)
+                    .filter(|number| *number != victim)
+                    .map(|number| Report::at(&writers[number].1))
+                    .collect();
+                seen.lock.push(lock_is_free_after(&control, &others, killed));
+                writers[victim].0.wait().unwrap();
                 seen.kills += 1;
                 // What each of them was told is in there; at most one more is, untold.
                 let told: Vec<u64> = writers.iter().map(|(_, at)| Report::at(at).get()).collect();
@@ -204,9 +208,15 @@ pub(crate) fn await_commit(control: &File, writer: u32) {
     }
 }
 
-/// The time from `killed` until nobody has the lock.
-pub(crate) fn lock_is_free_after(control: &File, killed: Instant) -> Duration {
+/// The time from `killed` until nobody has the lock, or one of the living has had it: who asks now
+/// and then as we do may wait long for a turn among busy writers.
+fn lock_is_free_after(control: &File, living: &[Report], killed: Instant) -> Duration {
+    let before: Vec<u64> = living.iter().map(Report::get).collect();
     loop {
+        // One write may have ended before the kill, and be told of only now.
+        if living.iter().zip(&before).any(|(report, before)| report.get() > before + 1) {
+            return killed.elapsed();
+        }
         let file = control.try_clone().unwrap();
         // A clone shares the lock, so it is released by hand.
         if let Ok(held) = Flock::lock(file, FlockArg::LockExclusiveNonblock) {

@@ -93,7 +93,8 @@ fn share_one_processor() {
     sched_setaffinity(Pid::from_raw(0), &one).unwrap();
 }
 
-/// The thread in which `child` runs its test `name`, once it does: it has that name.
+/// The thread in which `child` runs its test `name`, once it does: it has that name. Never its first
+/// one, which bears the name of ours until it becomes the test program.
 fn thread_of(child: &Child, name: &str) -> Pid {
     let tasks = format!("/proc/{}/task", child.id());
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -101,8 +102,10 @@ fn thread_of(child: &Child, name: &str) -> Pid {
         for task in fs::read_dir(&tasks).unwrap().flatten() {
             let found = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
             // The kernel keeps 15 bytes.
-            if name.starts_with(found.trim_end()) && !found.is_empty() {
-                return Pid::from_raw(task.file_name().to_str().unwrap().parse().unwrap());
+            let id = task.file_name().to_str().unwrap().parse().unwrap();
+            let is_first = child.id().cast_signed() == id;
+            if !is_first && name.starts_with(found.trim_end()) && !found.is_empty() {
+                return Pid::from_raw(id);
             }
         }
         assert!(Instant::now() < deadline, "no thread {name}");
