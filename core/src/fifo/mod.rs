@@ -4,6 +4,7 @@
 //!   that meet by name.
 //! - [`pipe()`]: a stream's two ends, for whoever starts both sides.
 //! - [`copy`]: bytes from one descriptor to another without passing through memory of ours.
+//! - [`check_in`], [`failed_producer`]: whether a stream ended or broke off.
 //! - [`Relay`]: what stands between several producers or consumers of one stream.
 //!
 //! End of stream is the kernel's: a reader sees it when the last writer has closed. So whoever
@@ -11,11 +12,13 @@
 //! a writer would never learn that its readers have gone.
 
 mod copy;
+mod failure;
 mod named;
 mod pipe;
 mod relay;
 
 pub use copy::{Copied, copy};
+pub use failure::{check_in, failed_producer, is_checked, note_failure, remove_notes};
 pub use named::{create, open_read, open_write, path};
 pub use pipe::{Pipe, enlarge, pipe};
 pub use relay::{Event, Relay, SinkId, SourceId};
