@@ -170,7 +170,7 @@ $(STAMPS)/bench-heed: $(CORE) $(call sources,benches/heed) | $(STAMPS)/tools
 	@touch $@
 
 bench: stage $(BENCH_VENV)/.installed $(STAMPS)/bench-heed ## our figures beside the peers', interleaved in one run
-	@scripts/need.sh "$(PYTHON)" nc redis-server redis-benchmark
+	@scripts/need.sh "$(PYTHON)" nc redis-server redis-benchmark pv pee mbuffer
 	$(call step,bench)
 	@$(TEST_ENV) $(BENCH_VENV)/bin/python benches/run.py
 

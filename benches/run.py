@@ -11,10 +11,12 @@ from pathlib import Path
 import datasets
 import documents
 import imports
+import log_pipeline
 import processes
 import progress
 import python_values
 import server_load
+import streams
 import tasks
 from place import Place, otto_serve, place, redis_server
 from row import HEADING, Row
@@ -33,6 +35,8 @@ def sections(where: Place, stack: ExitStack):
         "server": lambda: server_load.measure(where),
         "documents": lambda: documents.measure(where, otto),
         "datasets": lambda: datasets.measure(where, otto),
+        "streams": lambda: streams.measure(where, otto),
+        "logs": lambda: log_pipeline.measure(where),
     }
 
 

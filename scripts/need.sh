@@ -24,6 +24,7 @@ package() {
     setpriv) echo util-linux ;;
     script) echo bsdutils ;;
     redis-benchmark) echo redis-tools ;;
+    pee) echo moreutils ;;
     *) echo "$1" ;;
   esac
 }
