@@ -87,12 +87,11 @@ fn wrong_usage_is_status_2() {
 #[test]
 fn what_is_still_to_come_is_refused_in_one_line() {
     let place = Place::new();
-    for command in ["otto-subscribe 'a.*' --from start", "otto-pipe tee a b", "otto-pipe stat"] {
-        let finished = place.serve(&format!("exec {command}")).run();
-        assert!(finished.status == 2 || finished.status == 1, "{command}: {}", finished.status);
-        assert_eq!(finished.stdout, "", "{command}");
-        assert_eq!(finished.stderr.lines().count(), 1, "{command}: {}", finished.stderr);
-    }
+    let command = "exec otto-subscribe 'a.*' --from start";
+    let finished = place.serve(command).run();
+    assert!(finished.status == 2 || finished.status == 1, "{command}: {}", finished.status);
+    assert_eq!(finished.stdout, "", "{command}");
+    assert_eq!(finished.stderr.lines().count(), 1, "{command}: {}", finished.stderr);
 }
 
 #[test]

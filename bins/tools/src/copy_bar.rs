@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 /// What takes less is not worth a line.
 const PATIENCE: Duration = Duration::from_millis(500);
 const FRAME: Duration = Duration::from_millis(100);
+/// Between lines where standard error is no terminal.
+const LINE: Duration = Duration::from_secs(1);
 const BAR_COLUMNS: usize = 24;
 
 /// A bar on standard error where that is a terminal, from half a second on; cleared when dropped.
@@ -24,13 +26,26 @@ pub struct CopyBar {
     /// `None` where nothing is ever shown.
     next_frame: Option<Instant>,
     shown: bool,
+    /// On a terminal one line is painted again and again; elsewhere each is a line.
+    terminal: bool,
+    /// For a stream, whose end nobody knows: how long it has been going on is shown.
+    began: Option<Instant>,
+}
+
+/// Where a bar is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    OnTerminal,
+    Always,
+    Never,
 }
 
 impl CopyBar {
     /// A bar for a copy of `total` bytes, if that is known.
     #[must_use]
     pub fn new(name: &str, total: Option<u64>) -> CopyBar {
-        let next_frame = isatty(io::stderr()).then(|| Instant::now() + PATIENCE);
+        let terminal = isatty(io::stderr());
+        let next_frame = terminal.then(|| Instant::now() + PATIENCE);
         let total = total.filter(|total| *total > 0);
         CopyBar {
             name: name.to_owned(),
@@ -38,6 +53,29 @@ impl CopyBar {
             estimate: Estimate::new(),
             next_frame,
             shown: false,
+            terminal,
+            began: None,
+        }
+    }
+
+    /// A bar for a stream; `None` where it is never shown.
+    pub(crate) fn shown(name: &str, total: Option<u64>, shown: Shown) -> Option<CopyBar> {
+        let mut bar = CopyBar::new(name, total);
+        let now = Instant::now();
+        bar.began = Some(now);
+        bar.next_frame = match shown {
+            Shown::Never => None,
+            Shown::Always => Some(now + if bar.terminal { FRAME } else { LINE }),
+            Shown::OnTerminal => bar.next_frame,
+        };
+        bar.next_frame.is_some().then_some(bar)
+    }
+
+    /// The end: what was asked for also where there is no terminal tells the sum.
+    pub(crate) fn finish(mut self, done: u64) {
+        if !self.terminal {
+            self.next_frame = Some(Instant::now());
+            self.tick(done);
         }
     }
 
@@ -51,9 +89,15 @@ impl CopyBar {
         if now < next_frame {
             return;
         }
-        self.next_frame = Some(now + FRAME);
+        self.next_frame = Some(now + if self.terminal { FRAME } else { LINE });
+        let mut line = line(&self.name, &record, &self.estimate);
+        if let Some(began) = self.began {
+            line += &format!(", {}", clock(now.duration_since(began).as_secs()));
+        }
+        if !self.terminal {
+            return crate::say(&line);
+        }
         self.shown = true;
-        let line = line(&self.name, &record, &self.estimate);
         let columns = tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col));
         // A full last column would wrap; a terminal of no size tells none.
         let fitting = if columns == 0 { 79 } else { columns.saturating_sub(1) };
@@ -84,17 +128,20 @@ fn line(name: &str, record: &Record, estimate: &Estimate) -> String {
         line += &format!(", {}/s", amount(rate));
     }
     if let Some(left) = estimate.left(record) {
-        let left = left.min(359_999.0) as u64;
-        line += &match (left / 3600, left / 60 % 60, left % 60) {
-            (0, minutes, seconds) => format!(", {minutes}:{seconds:02} left"),
-            (hours, minutes, seconds) => format!(", {hours}:{minutes:02}:{seconds:02} left"),
-        };
+        line += &format!(", {} left", clock(left.min(359_999.0) as u64));
     }
     line
 }
 
+fn clock(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, minutes, seconds) => format!("{minutes}:{seconds:02}"),
+        (hours, minutes, seconds) => format!("{hours}:{minutes:02}:{seconds:02}"),
+    }
+}
+
 /// Bytes in a unit that suits them.
-fn amount(bytes: f64) -> String {
+pub(crate) fn amount(bytes: f64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     let (mut scaled, mut unit) = (bytes, "B");
     for larger in units {

@@ -3,6 +3,7 @@
 pub mod cli;
 mod copy_bar;
 mod edge;
+pub mod pipe;
 mod value;
 
 pub use copy_bar::CopyBar;

@@ -4,6 +4,7 @@
 //!   that meet by name.
 //! - [`pipe()`]: a stream's two ends, for whoever starts both sides.
 //! - [`copy`]: bytes from one descriptor to another without passing through memory of ours.
+//! - [`holders`], [`queued`], [`look`]: who has a FIFO open and what is in it, without disturbing it.
 //! - [`check_in`], [`failed_producer`]: whether a stream ended or broke off.
 //! - [`Relay`]: what stands between several producers or consumers of one stream.
 //!
@@ -13,12 +14,14 @@
 
 mod copy;
 mod failure;
+mod holders;
 mod named;
 mod pipe;
 mod relay;
 
-pub use copy::{Copied, copy};
+pub use copy::{Copied, copy, copy_counting};
 pub use failure::{check_in, failed_producer, is_checked, note_failure, remove_notes};
-pub use named::{create, open_read, open_write, path};
+pub use holders::{Direction, Holder, holders, look, queued};
+pub use named::{Unread, create, list, open_read, open_write, open_writes, path, remove};
 pub use pipe::{Pipe, enlarge, pipe};
 pub use relay::{Event, Relay, SinkId, SourceId};

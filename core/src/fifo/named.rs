@@ -48,7 +48,7 @@ pub fn create(run_dir: &Path, name: &str) -> Result<PathBuf> {
         Err(Errno::EEXIST) => {
             let found = std::fs::symlink_metadata(&path)
                 .map_err(|error| Error::io("look at", &path, error))?;
-            if found.file_type().is_fifo() && found.uid() == nix::unistd::getuid().as_raw() {
+            if is_ours(&found) {
                 Ok(path)
             } else {
                 Err(Error::new(
@@ -64,26 +64,114 @@ pub fn create(run_dir: &Path, name: &str) -> Result<PathBuf> {
     }
 }
 
+/// Removes the FIFO `name`; who has it open goes on with it.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] when there is no such stream, [`ErrorKind::Io`] when something else than
+/// a FIFO of ours is there, or it can't be removed.
+pub fn remove(run_dir: &Path, name: &str) -> Result<()> {
+    let path = path(run_dir, name)?;
+    match std::fs::symlink_metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(&path)),
+        Err(error) => return Err(Error::io("look at", &path, error)),
+        Ok(found) if is_ours(&found) => {}
+        Ok(_) => {
+            let message = format!("{} is no FIFO of yours: it stays", path.display());
+            return Err(Error::new(ErrorKind::Io, message));
+        }
+    }
+    std::fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))
+}
+
+/// The names of all FIFOs of ours in a folder, sorted.
+///
+/// ```
+/// let run_dir = tempfile::tempdir().unwrap();
+/// otto_core::fifo::create(run_dir.path(), "rows").unwrap();
+/// assert_eq!(otto_core::fifo::list(run_dir.path()).unwrap(), ["rows"]);
+/// otto_core::fifo::remove(run_dir.path(), "rows").unwrap();
+/// assert!(otto_core::fifo::list(run_dir.path()).unwrap().is_empty());
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::Io`] when the folder can't be read.
+pub fn list(run_dir: &Path) -> Result<Vec<String>> {
+    let entries = std::fs::read_dir(run_dir).map_err(|error| Error::io("list", run_dir, error))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter(|entry| entry.metadata().is_ok_and(|found| is_ours(&found)))
+        .filter_map(|entry| Some(name_of(&entry.path())?.to_owned()))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+fn is_ours(found: &std::fs::Metadata) -> bool {
+    found.file_type().is_fifo() && found.uid() == nix::unistd::getuid().as_raw()
+}
+
+/// The name of the stream behind a [`path`].
+fn name_of(path: &Path) -> Option<&str> {
+    let name = path.file_name()?.to_str()?.strip_suffix(".fifo")?;
+    TaskName::parse(name).ok().map(|_| name)
+}
+
 /// Opens a stream for reading and waits until something was written, or a writer came and went.
 ///
 /// # Errors
 /// [`ErrorKind::NotFound`] when there is no such stream, [`ErrorKind::TimedOut`] when nothing came
 /// until `deadline`, and whatever `tick` returned.
 pub fn open_read(path: &Path, deadline: Option<Instant>, tick: Tick<'_>) -> Result<File> {
-    let file = open(path, File::options().read(true))?;
-    enlarge(&file);
+    Unread::open(path)?.wait(deadline, tick)
+}
+
+/// A stream opened for reading of which nothing has been waited for yet, so that a reader of several
+/// opens them all before it waits for any: their writers may come in any order.
+#[derive(Debug)]
+pub struct Unread {
+    path: PathBuf,
+    file: File,
+}
+
+impl Unread {
+    /// Opens a stream for reading; whoever waits for a reader can go on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NotFound`] when there is no such stream.
+    pub fn open(path: &Path) -> Result<Unread> {
+        let file = open(path, File::options().read(true))?;
+        enlarge(&file);
+        Ok(Unread { path: path.to_owned(), file })
+    }
+
+    /// Waits until something was written, or a writer came and went.
+    ///
+    /// # Errors
+    /// As [`open_read`].
+    pub fn wait(self, deadline: Option<Instant>, tick: Tick<'_>) -> Result<File> {
+        let Unread { path, file } = self;
+        wait_for_writer(&path, &file, deadline, tick)?;
+        blocking(&path, file)
+    }
+}
+
+fn wait_for_writer(
+    path: &Path,
+    file: &File,
+    deadline: Option<Instant>,
+    tick: Tick<'_>,
+) -> Result<()> {
     loop {
         // Not a blocking open: that could neither be timed nor answer Ctrl-C.
         let mut poll = [PollFd::new(file.as_fd(), PollFlags::POLLIN)];
         match nix::poll::poll(&mut poll, slice_timeout(deadline)) {
             Ok(0) | Err(Errno::EINTR) => {}
-            Ok(_) => break,
+            Ok(_) => return Ok(()),
             Err(errno) => return Err(Error::io("wait for", path, errno.into())),
         }
         tick()?;
         expired(path, deadline, "written to")?;
     }
-    blocking(path, file)
 }
 
 /// Opens a stream for writing; waits until somebody reads.
@@ -92,22 +180,51 @@ pub fn open_read(path: &Path, deadline: Option<Instant>, tick: Tick<'_>) -> Resu
 /// [`ErrorKind::NotFound`] when there is no such stream, [`ErrorKind::TimedOut`] when nobody read
 /// until `deadline`, and whatever `tick` returned.
 pub fn open_write(path: &Path, deadline: Option<Instant>, tick: Tick<'_>) -> Result<File> {
+    let mut opened = open_writes(&[path], deadline, tick)?;
+    // One for each path.
+    Ok(opened.remove(0))
+}
+
+/// Opens several streams for writing, in whatever order their readers come; waits for all.
+///
+/// # Errors
+/// As [`open_write`].
+pub fn open_writes(
+    paths: &[&Path],
+    deadline: Option<Instant>,
+    tick: Tick<'_>,
+) -> Result<Vec<File>> {
+    let mut opened: Vec<Option<File>> = paths.iter().map(|_| None).collect();
     let mut pause = Duration::from_millis(1);
     loop {
-        match open(path, File::options().write(true)) {
-            Ok(file) => {
-                enlarge(&file);
-                return blocking(path, file);
+        let mut waited_for = None;
+        for (path, opened) in paths.iter().zip(&mut opened) {
+            if opened.is_none() {
+                *opened = try_open_write(path)?;
             }
-            Err(error) if error.io_source().is_some_and(nobody_reads) => {}
-            Err(error) => return Err(error),
+            if opened.is_none() {
+                waited_for = Some(path);
+            }
         }
+        let Some(path) = waited_for else { return Ok(opened.into_iter().flatten().collect()) };
         // The kernel tells nobody that a FIFO got its first reader, so this asks again, and more
         // rarely as time goes by.
         tick()?;
         expired(path, deadline, "read")?;
         std::thread::sleep(pause.min(slice(deadline)));
         pause = (pause * 2).min(TICK / 2);
+    }
+}
+
+/// `None` while nobody reads it.
+fn try_open_write(path: &Path) -> Result<Option<File>> {
+    match open(path, File::options().write(true)) {
+        Ok(file) => {
+            enlarge(&file);
+            blocking(path, file).map(Some)
+        }
+        Err(error) if error.io_source().is_some_and(nobody_reads) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -121,10 +238,7 @@ fn open(path: &Path, options: &std::fs::OpenOptions) -> Result<File> {
         .custom_flags((OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits())
         .open(path)
         .map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => Error::new(
-                ErrorKind::NotFound,
-                format!("no such stream: {}; create it with otto-pipe create", path.display()),
-            ),
+            io::ErrorKind::NotFound => missing(path),
             _ => Error::io("open", path, error),
         })?;
     let found = file.metadata().map_err(|error| Error::io("look at", path, error))?;
@@ -133,6 +247,14 @@ fn open(path: &Path, options: &std::fs::OpenOptions) -> Result<File> {
     } else {
         Err(Error::new(ErrorKind::Io, format!("{} is no FIFO", path.display())))
     }
+}
+
+fn missing(path: &Path) -> Error {
+    let message = match name_of(path) {
+        Some(name) => format!("no such stream: {name}; make it with: otto-pipe create {name}"),
+        None => format!("no such stream: {}", path.display()),
+    };
+    Error::new(ErrorKind::NotFound, message)
 }
 
 fn blocking(path: &Path, file: File) -> Result<File> {

@@ -42,6 +42,19 @@ impl Json {
         Json::parse(utf8(bytes)?)
     }
 
+    /// Whether bytes are exactly one JSON value, without keeping anything of it.
+    ///
+    /// ```
+    /// assert!(otto_core::Json::check(br#"{"a": [1, 2]}"#).is_ok());
+    /// assert!(otto_core::Json::check(b"").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Json::parse_bytes`].
+    pub fn check(bytes: &[u8]) -> Result<()> {
+        scan(utf8(bytes)?.as_bytes()).map(drop)
+    }
+
     /// As [`Json::parse`], keeping the buffer when the text is compact already.
     ///
     /// # Errors

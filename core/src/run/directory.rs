@@ -27,6 +27,15 @@ pub(super) fn of_run(run: RunId) -> Result<PathBuf> {
     Ok(of_user()?.join(run.to_string()))
 }
 
+/// Where streams outside all runs lie. A run's folder beside it is named by a number, and clean-up
+/// removes nothing else.
+pub(super) fn of_streams() -> Result<PathBuf> {
+    let path = of_user()?.join("streams");
+    create(&path)?;
+    private(&path, geteuid())?;
+    Ok(path)
+}
+
 /// Where datasets of `run` lie that memory had no room for: the same whatever the environment, so
 /// that every reader and cleaner looks there. On a disk, and kept by the system as long as needed.
 pub(crate) fn spilled(run: RunId) -> PathBuf {

@@ -115,6 +115,24 @@ impl Environment {
         self.run_dir.as_ref().ok_or_else(|| missing(variable::RUN_DIR))
     }
 
+    /// The folder of streams with a name: the run's, else one of this user's outside all runs, made
+    /// where it is missing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::NoRun`] when the run has ended, [`ErrorKind::Io`] when the folder is not ours.
+    pub fn streams_dir(&self) -> Result<PathBuf> {
+        let Some(dir) = &self.run_dir else { return super::directory::of_streams() };
+        if dir.is_dir() {
+            return Ok(dir.clone());
+        }
+        let message = format!(
+            "no run here any more: {} is {}, which is gone; unset it for a stream outside all runs",
+            variable::RUN_DIR,
+            dir.display()
+        );
+        Err(Error::new(ErrorKind::NoRun, message))
+    }
+
     /// This task's name, checked; `None` outside a task.
     ///
     /// # Errors

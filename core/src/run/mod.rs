@@ -80,6 +80,18 @@ impl RunId {
     }
 }
 
+/// The private folder of `run`, if its owner runs with the same `$XDG_RUNTIME_DIR` as we do.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none.
+pub fn folder_of(run: RunId) -> Result<PathBuf> {
+    let folder = directory::of_run(run)?;
+    if folder.is_dir() {
+        return Ok(folder);
+    }
+    Err(Error::new(crate::ErrorKind::NotFound, format!("no such run: {run}; is it still alive?")))
+}
+
 impl fmt::Display for RunId {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(out, "{}", self.0)
