@@ -24,4 +24,7 @@ pub use failure::{check_in, failed_producer, is_checked, note_failure, remove_no
 pub use holders::{Direction, Holder, holders, look, queued};
 pub use named::{Unread, create, list, open_read, open_write, open_writes, path, remove};
 pub use pipe::{Pipe, enlarge, pipe};
-pub use relay::{Event, Relay, SinkId, SourceId};
+pub use relay::{
+    Control, Delivery, EdgeState, Event, Motion, Quota, Relay, Sampling, SinkId, SourceId, Spill,
+    Stall,
+};

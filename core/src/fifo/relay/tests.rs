@@ -70,10 +70,10 @@ fn a_slow_consumer_does_not_hide_that_the_producer_has_left() {
     let relay = thread::spawn(move || {
         relay.run(&stop.read, |event| news.send(format!("{event:?}")).unwrap()).unwrap();
     });
-    // As much as both pipes and the buffer hold: nobody reads a byte of it yet.
+    // As much as both pipes hold: nobody reads a byte of it yet.
     let mut sent = Vec::new();
     let mut writer = File::from(write);
-    while sent.len() < 2_500_000 {
+    while sent.len() < 1_900_000 {
         let piece = noise(sent.len() as u64, 50_000);
         writer.write_all(&piece).unwrap();
         sent.extend(piece);
