@@ -133,11 +133,11 @@ impl Waiting {
 
 /// Says that this reader will ask how its stream ended.
 fn check_in(own: Option<&Path>) -> anyhow::Result<()> {
-    // Whoever set the variable by hand has nobody who would note a failure.
-    own.map(fifo::check_in).transpose().map(drop).or_else(|error| match error.io_source() {
-        Some(source) if source.kind() != io::ErrorKind::StorageFull => Ok(()),
-        _ => Err(error.into()),
-    })
+    match own.map(fifo::check_in) {
+        Some(Err(error)) if error.kind() == ErrorKind::Full => Err(error.into()),
+        // Where nothing can be noted beside it, it is no run's: nobody will note a failure either.
+        _ => Ok(()),
+    }
 }
 
 /// Is it the same pipe?
@@ -223,11 +223,23 @@ impl Output {
 
     /// What comes of a reader that has gone before the end, after so many bytes.
     pub(super) fn reader_gone(&self, bytes: u64) -> anyhow::Result<()> {
-        if self.standard {
-            return Ok(());
-        }
+        self.gone().after(bytes)
+    }
+
+    /// What would come of it, for when this has been closed.
+    pub(super) fn gone(&self) -> ReaderGone {
+        ReaderGone((!self.standard).then(|| self.label.clone()))
+    }
+}
+
+/// That the reader of what has this name leaves early; standard output's may.
+pub(super) struct ReaderGone(Option<String>);
+
+impl ReaderGone {
+    pub(super) fn after(self, bytes: u64) -> anyhow::Result<()> {
+        let Some(label) = self.0 else { return Ok(()) };
         let message =
-            format!("the reader of {} has gone after {bytes} bytes; the rest is lost", self.label);
+            format!("the reader of {label} has gone after {bytes} bytes; the rest is lost");
         Err(Error::new(ErrorKind::Io, message).into())
     }
 }

@@ -21,19 +21,17 @@ pub(super) fn run(arguments: &ArgMatches) -> Done {
     let to = Output::open(&site, arguments.given("to"), Otherwise::OwnOrStandard, deadline)?;
     let label =
         waiting.iter().map(Waiting::label).collect::<Vec<_>>().join(" + ") + " -> " + &to.label;
-    let meter = Meter::start(arguments, &label, None, [&to.fd]);
     let (mut relay, mut copiers) = (Relay::new(), Copiers::default());
     let sink = relay.sink(copiers.sink(&to)?)?;
+    let meter = Meter::start(arguments, &label, None, [&to.fd], Some(relay.control()?));
     let (ended, ends) = mpsc::channel();
-    let mut first = None;
     for from in waiting {
         let pipe = fifo::pipe()?;
         let source = relay.source(pipe.read)?;
         relay.connect(source, sink);
-        first = first.or(Some(source));
         let ended = ended.clone();
         // Each waits for its writer by itself, so that none waits for another's.
-        copiers.run(move || {
+        copiers.feed(move || {
             let failed = |error: anyhow::Error| match error.downcast::<Error>() {
                 Ok(error) => error,
                 Err(error) => Error::new(ErrorKind::Io, error.to_string()),
@@ -45,16 +43,17 @@ pub(super) fn run(arguments: &ArgMatches) -> Done {
         })?;
     }
     drop(ended);
-    let Some(first) = first else { return Ok(0) };
-    let standard = to.standard;
+    let gone = to.gone();
+    // What is left of it would keep its reader from the end.
     drop(to);
-    let passed = pass_on("otto-pipe", relay, first, copiers, &meter)?;
+    let passed = pass_on(relay, 1, copiers)?;
+    let bytes = meter.bytes();
     drop(meter);
-    for from in ends {
+    for from in ends.try_iter() {
         from.check_end()?;
     }
-    if !passed.gone.is_empty() && !standard {
-        return Err(Error::new(ErrorKind::Io, "the reader has gone; the rest is lost").into());
+    if !passed.gone.is_empty() {
+        gone.after(bytes)?;
     }
-    Ok(u8::from(passed.failed))
+    Ok(u8::from(passed.failed > 0))
 }

@@ -2,6 +2,8 @@
 
 use crate::copy_bar::{CopyBar, Shown};
 use clap::ArgMatches;
+use otto_core::fifo::{Control, SourceId};
+use std::collections::HashMap;
 use std::io::IsTerminal;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -22,18 +24,34 @@ pub(super) struct Meter {
 struct Shared {
     bytes: AtomicU64,
     ended: AtomicBool,
+    /// Asked for the bytes where a relay counts them.
+    relay: Option<Control>,
+}
+
+impl Shared {
+    fn bytes(&self) -> u64 {
+        let Some(relay) = &self.relay else { return self.bytes.load(Ordering::Relaxed) };
+        // Of one source to several sinks the slowest counts; several sources are one stream.
+        let mut of_sources: HashMap<SourceId, u64> = HashMap::new();
+        for edge in relay.edges() {
+            let bytes = of_sources.entry(edge.source).or_insert(edge.bytes);
+            *bytes = edge.bytes.min(*bytes);
+        }
+        of_sources.values().sum()
+    }
 }
 
 impl Meter {
     /// `total` is what there will be, where that is known. Nothing is shown where one of the `ends`
-    /// is a terminal, on which it would stand between the lines.
+    /// is a terminal, on which it would stand between the lines. Where a relay is given it counts.
     pub(super) fn start<'a>(
         arguments: &ArgMatches,
         label: &str,
         total: Option<u64>,
         ends: impl IntoIterator<Item = &'a OwnedFd>,
+        relay: Option<Control>,
     ) -> Meter {
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { relay, ..Shared::default() });
         let shown = if arguments.get_flag("progress") {
             Shown::Always
         } else if arguments.get_flag("quiet") || ends.into_iter().any(IsTerminal::is_terminal) {
@@ -46,10 +64,10 @@ impl Meter {
             let shared = Arc::clone(&shared);
             let paint = move || {
                 while !shared.ended.load(Ordering::Acquire) {
-                    bar.tick(shared.bytes.load(Ordering::Relaxed));
+                    bar.tick(shared.bytes());
                     thread::park_timeout(FRAME);
                 }
-                bar.finish(shared.bytes.load(Ordering::Relaxed));
+                bar.finish(shared.bytes());
             };
             // Without a thread there is just no bar.
             thread::Builder::new().name("meter".to_owned()).spawn(paint).ok()
@@ -60,6 +78,11 @@ impl Meter {
     /// So many bytes more have passed.
     pub(super) fn add(&self, bytes: u64) {
         self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many have passed.
+    pub(super) fn bytes(&self) -> u64 {
+        self.shared.bytes()
     }
 
     /// So many bytes have passed altogether.

@@ -18,7 +18,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Done {
     let (site, deadline) = (Site::here(), deadline(arguments)?);
     let from = Input::open(&site, arguments.given("STREAM"), Otherwise::Own, deadline)?;
     let to = Output::open(&site, Some("-"), Otherwise::Standard, deadline)?;
-    let meter = Meter::start(arguments, &from.label, from.total(), [&from.fd, &to.fd]);
+    let meter = Meter::start(arguments, &from.label, from.total(), [&from.fd, &to.fd], None);
     let json = arguments.get_flag("json");
     if json || count.is_some() || arguments.get_flag("lines") {
         let checked = if json { Checked::Json } else { Checked::Nothing };

@@ -27,7 +27,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Done {
     let from = Input::open(&site, arguments.given("STREAM"), Otherwise::Standard, deadline)?;
     fifo::enlarge(&from.fd);
     fifo::enlarge(&to.fd);
-    let meter = Meter::start(arguments, &from.label, from.total(), [&from.fd, &to.fd]);
+    let meter = Meter::start(arguments, &from.label, from.total(), [&from.fd, &to.fd], None);
     let (ended, kept) = pass_on(&from, &to, recording, path, &meter)?;
     drop(meter);
     match ended {

@@ -1,9 +1,8 @@
 //! What `tee` and `merge` share: ends that a relay may handle without waiting, and its run.
 
 use super::ends::{Input, Output};
-use super::meter::Meter;
 use crate::say;
-use otto_core::fifo::{self, Event, Relay, SinkId, SourceId};
+use otto_core::fifo::{self, Event, Relay, SinkId};
 use otto_core::{Error, ErrorKind, Result};
 use std::fs::File;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -13,7 +12,10 @@ use std::thread::{self, JoinHandle};
 /// Threads that copy between an end and the relay's own pipe, where the end itself can't be the
 /// relay's.
 #[derive(Debug, Default)]
-pub(super) struct Copiers(Vec<JoinHandle<Result<()>>>);
+pub(super) struct Copiers {
+    of_sources: Vec<Work>,
+    of_sinks: Vec<Work>,
+}
 
 impl Copiers {
     /// What the relay reads for `from`. It must not wait, and to say so of standard input would say
@@ -23,7 +25,7 @@ impl Copiers {
             return Ok(own);
         }
         let (pipe, from) = (fifo::pipe()?, duplicate(&from.fd)?);
-        self.spawn(from, pipe.write)?;
+        self.feed(move || fifo::copy(from, pipe.write).map(drop))?;
         Ok(pipe.read)
     }
 
@@ -33,28 +35,32 @@ impl Copiers {
             return Ok(own);
         }
         let (pipe, to) = (fifo::pipe()?, duplicate(&to.fd)?);
-        self.spawn(pipe.read, to)?;
+        self.of_sinks.push(start(move || fifo::copy(pipe.read, to).map(drop))?);
         Ok(pipe.write)
     }
 
-    /// Copies in a thread of its own.
-    pub(super) fn spawn(&mut self, from: OwnedFd, to: OwnedFd) -> Result<()> {
-        self.run(move || fifo::copy(from, to).map(drop))
-    }
-
-    pub(super) fn run(&mut self, work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<()> {
-        let thread = thread::Builder::new().name("copier".to_owned()).spawn(work);
-        let failed = |error| Error::new(ErrorKind::Io, format!("can't start a thread: {error}"));
-        self.0.push(thread.map_err(failed)?);
+    /// Does the work of a source in a thread of its own.
+    pub(super) fn feed(
+        &mut self,
+        work: impl FnOnce() -> Result<()> + Send + 'static,
+    ) -> Result<()> {
+        self.of_sources.push(start(work)?);
         Ok(())
     }
+}
 
-    /// Waits for all, and says of the first that failed why.
-    fn join(self) -> Result<()> {
-        let ended: Vec<Result<()>> =
-            self.0.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).collect();
-        ended.into_iter().collect()
-    }
+type Work = JoinHandle<Result<()>>;
+
+fn start(work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<Work> {
+    let thread = thread::Builder::new().name("copier".to_owned()).spawn(work);
+    thread.map_err(|error| Error::new(ErrorKind::Io, format!("can't start a thread: {error}")))
+}
+
+/// Waits for all, and says of the first that failed why.
+fn join(threads: Vec<Work>) -> Result<()> {
+    let ended: Vec<Result<()>> =
+        threads.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).collect();
+    ended.into_iter().collect()
 }
 
 fn duplicate(fd: &OwnedFd) -> Result<OwnedFd> {
@@ -81,29 +87,26 @@ fn opened_anew(fd: &OwnedFd, options: &std::fs::OpenOptions) -> Option<OwnedFd> 
 pub(super) struct Passed {
     /// Sinks whose readers have gone.
     pub(super) gone: Vec<SinkId>,
-    /// Whether a sink could not be written; it has been said why.
-    pub(super) failed: bool,
+    /// How many sinks could not be written; it has been said why.
+    pub(super) failed: usize,
 }
 
-/// Passes on what comes until the end.
-pub(super) fn pass_on(
-    name: &str,
-    relay: Relay,
-    first: SourceId,
-    copiers: Copiers,
-    meter: &Meter,
-) -> Result<Passed> {
+/// Passes on what comes until the end, or until all of the `sinks` have gone.
+pub(super) fn pass_on(relay: Relay, sinks: usize, copiers: Copiers) -> Result<Passed> {
     let never = fifo::pipe()?;
     let mut passed = Passed::default();
-    let _ = (first, meter);
     relay.run(&never.read, |event| match event {
         Event::Gone(sink) => passed.gone.push(sink),
         Event::Failed(_, error) => {
-            say(&format!("{name}: {error}"));
-            passed.failed = true;
+            say(&format!("otto-pipe: {error}"));
+            passed.failed += 1;
         }
         _ => {}
     })?;
-    copiers.join()?;
+    join(copiers.of_sinks)?;
+    // Where nobody is left to read, those who wait for a writer would wait for nothing.
+    if passed.gone.len() + passed.failed < sinks {
+        join(copiers.of_sources)?;
+    }
     Ok(passed)
 }

@@ -32,7 +32,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Done {
     let to = Output::open(&site, arguments.given("STREAM"), Otherwise::OwnOrStandard, deadline)?;
     fifo::enlarge(&to.fd);
     let label = path.file_name().map_or(path.as_os_str(), |name| name).to_string_lossy();
-    let meter = Meter::start(arguments, &label, total, [&from, &to.fd]);
+    let meter = Meter::start(arguments, &label, total, [&from, &to.fd], None);
     let end = play(playback, &to, speed, &meter)?;
     drop(meter);
     if let Some(End::CutShort(left_out)) = end
