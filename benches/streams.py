@@ -18,7 +18,7 @@ SECONDS = 8
 def measure(where: Place, server: Server) -> Iterator[Row]:
     """Rows of design 5: streams at 64 KiB writes; lines, small writes and records too."""
     samples = Samples(where, server)
-    parts = [edge, small_writes, fan_out, merge, by_name, records]
+    parts = [edge, small_writes, fan_out, merge, by_name, pipeline, records]
     for part in parts:
         yield from part(samples)
 
@@ -113,6 +113,18 @@ def by_name(samples: Samples) -> list[Row]:
         {writer} | cat >{fifo} & cat {fifo} | {reader}"""
     sides = {"ours": samples.shell(ours, total), "cat, a FIFO, cat": samples.shell(theirs, total)}
     return rows("otto-pipe write, read", compared(sides), {})
+
+
+def pipeline(samples: Samples) -> list[Row]:
+    total = GIB
+    writer, reader = samples.end("blocks", total // BLOCK), samples.reader()
+    rates = compared(
+        {
+            "ours": samples.shell(f"{writer} | otto-pipe tee - | {reader}", total),
+            "pv -q": samples.shell(f"{writer} | pv -q | {reader}", total),
+        }
+    )
+    return rows("otto-pipe in a pipeline", rates, {"pv -q": rate(1.5)})
 
 
 def records(samples: Samples) -> list[Row]:

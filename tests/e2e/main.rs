@@ -14,6 +14,7 @@ mod seed;
 mod serve;
 mod socket_abuse;
 mod statuses;
+mod streams;
 mod terminal;
 mod tidy;
 mod writers;

@@ -1,7 +1,7 @@
 //! otto-run: what it refuses, what it leaves, how it ends.
 
 use nix::sys::signal::Signal;
-use otto_e2e::{Place, readable_by_others, traces_of, wait_for};
+use otto_e2e::{Place, processes_of, readable_by_others, traces_of, wait_for};
 use std::fs;
 use std::path::PathBuf;
 
@@ -128,19 +128,6 @@ fn start_busy(place: &Place) -> (otto_e2e::Running, String) {
     let id = words[at + 1].to_owned();
     assert_eq!(id, run.pid().to_string());
     (run, id)
-}
-
-/// Processes of a run, by the variable they all carry.
-fn processes_of(run: &str) -> Vec<String> {
-    let mark = format!("OTTO_RUN_ID={run}").into_bytes();
-    let entries = fs::read_dir("/proc").expect("Linux").flatten();
-    entries
-        .filter(|entry| {
-            fs::read(entry.path().join("environ"))
-                .is_ok_and(|all| all.split(|byte| *byte == 0).any(|variable| variable == mark))
-        })
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect()
 }
 
 #[test]

@@ -5,13 +5,17 @@
 
 mod job;
 mod place;
+mod random;
 mod server;
+mod streams;
 mod traces;
 
 pub use job::{Finished, Job, Running};
 pub use place::{ORDINARY_USER, Place, root};
+pub use random::{Random, seed};
 pub use server::Server;
-pub use traces::{readable_by_others, traces_of};
+pub use streams::{Tasks, Watched};
+pub use traces::{processes_of, readable_by_others, traces_of};
 
 use std::fmt::Arguments;
 use std::fs::OpenOptions;

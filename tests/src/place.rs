@@ -22,6 +22,7 @@ pub struct Place {
     prefix: PathBuf,
     pairs: PathBuf,
     rust_client: PathBuf,
+    stream_load: PathBuf,
     ordinary: bool,
 }
 
@@ -40,7 +41,8 @@ impl Place {
             folder,
             prefix: prefix(),
             pairs: repository().join("tests/pairs"),
-            rust_client: rust_client(),
+            rust_client: built("rust-client"),
+            stream_load: built("stream-load"),
             ordinary: false,
         };
         let _ = place.folder("home");
@@ -62,9 +64,11 @@ impl Place {
         if probe.status != 0 {
             place.prefix = place.copy_of(&place.prefix, "prefix");
             place.pairs = place.copy_of(&place.pairs, "pairs");
-            let copy = place.path().join("rust-client");
-            fs::copy(&place.rust_client, &copy).expect("copied");
-            place.rust_client = copy;
+            for program in [&mut place.rust_client, &mut place.stream_load] {
+                let copy = place.folder.path().join(program.file_name().expect("a program"));
+                fs::copy(&*program, &copy).expect("copied");
+                *program = copy;
+            }
         }
         place
     }
@@ -138,6 +142,7 @@ impl Place {
             .env("PATH", format!("{}/bin:{path}", self.prefix.display()))
             .env("PYTHONPATH", self.prefix.join("lib/otto/python"))
             .env("RUST_CLIENT", &self.rust_client)
+            .env("LOAD", &self.stream_load)
             .env("PAIRS", &self.pairs)
             .in_folder(self.path())
     }
@@ -167,8 +172,8 @@ fn give(path: &Path) {
     chown(path, Some(uid), Some(gid)).expect("root may");
 }
 
-/// The client written in Rust that the tests of language pairs use, built beside the tests.
-fn rust_client() -> PathBuf {
+/// A program of this package, built beside the tests.
+fn built(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("Linux knows");
-    tests.ancestors().nth(2).expect("target/<profile>/deps/<test>").join("rust-client")
+    tests.ancestors().nth(2).expect("target/<profile>/deps/<test>").join(name)
 }

@@ -30,6 +30,20 @@ pub fn traces_of(run: &str) -> Vec<PathBuf> {
     found
 }
 
+/// Processes of a run, by the variable they all carry.
+#[must_use]
+pub fn processes_of(run: &str) -> Vec<String> {
+    let mark = format!("OTTO_RUN_ID={run}").into_bytes();
+    let entries = list("/proc").into_iter();
+    entries
+        .filter(|entry| {
+            fs::read(entry.join("environ"))
+                .is_ok_and(|all| all.split(|byte| *byte == 0).any(|variable| variable == mark))
+        })
+        .filter_map(|entry| Some(entry.file_name()?.to_string_lossy().into_owned()))
+        .collect()
+}
+
 /// Those of `paths`, and of what is in them, that group or others may use.
 #[must_use]
 pub fn readable_by_others(paths: &[PathBuf]) -> Vec<PathBuf> {
