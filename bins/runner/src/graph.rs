@@ -50,7 +50,7 @@ impl Graph {
                 needed_by[*need].push(task);
             }
         }
-        let streaming = config.tasks.iter().map(|task| task.streaming).collect();
+        let streaming = config.tasks.iter().map(|task| task.streaming.is_some()).collect();
         let graph = Graph { needs, needed_by, streaming };
         graph.check_cycles(config).map_err(|problem| vec![problem])?;
         Ok(graph)

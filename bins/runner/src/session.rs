@@ -85,7 +85,7 @@ fn allow_descriptors(plan: &Plan, jobs: usize) {
     const OF_A_STREAM: usize = 4;
     let count = |streaming: bool| {
         let tasks = plan.config.tasks.iter().zip(&plan.chosen);
-        tasks.filter(|(task, chosen)| **chosen && task.streaming == streaming).count()
+        tasks.filter(|(task, chosen)| **chosen && task.streaming.is_some() == streaming).count()
     };
     let needed =
         OTHERS + OF_A_TASK * count(false).min(jobs) + (OF_A_TASK + OF_A_STREAM) * count(true);

@@ -2,8 +2,11 @@
 
 mod duration;
 mod read;
+mod size;
+mod streaming;
 mod tree;
 
+pub(crate) use streaming::Streaming;
 pub(crate) use tree::Scalar;
 
 use otto_core::TaskName;
@@ -26,6 +29,8 @@ pub(crate) struct Config {
     pub(crate) default_tasks: Vec<Scalar>,
     /// `otto.envs`
     pub(crate) envs: Vec<(String, String)>,
+    /// `otto.spill`: what all streams together may keep on the disk.
+    pub(crate) spill_bytes: u64,
     /// `tasks`, in the order of the file.
     pub(crate) tasks: Vec<Task>,
 }
@@ -42,7 +47,7 @@ pub(crate) struct Task {
     pub(crate) envs: Vec<(String, String)>,
     pub(crate) help: Option<String>,
     pub(crate) timeout: Option<Duration>,
-    pub(crate) streaming: bool,
+    pub(crate) streaming: Option<Streaming>,
 }
 
 /// What a task runs.
@@ -149,7 +154,7 @@ mod tests {
 
     /// Everything the format has.
     const FULL: &str = r#"
-otto: {name: full, api: 1, jobs: 2, tasks: [a, "*"], envs: {A: "b", C: 1.10}}
+otto: {name: full, api: 1, jobs: 2, tasks: [a, "*"], envs: {A: "b", C: 1.10}, spill: 1.5GiB}
 tasks:
   a: &a
     help: "first \u0041"
@@ -165,6 +170,13 @@ tasks:
     before:
       - a
       - b
+    streaming: {strict: true, mode: shard}
+  e:
+    bash: x
+    before: b
+    streaming:
+      mode: "broadcast"
+      strict: false
   d: {<<: *a}
 "#;
 

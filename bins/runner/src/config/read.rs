@@ -1,13 +1,13 @@
 //! From the tree to the configuration; every problem is kept, so that one run shows them all.
 
 use super::tree::{Node, Scalar, Value};
-use super::{Config, Language, Problem, Script, Task, duration};
+use super::{Config, Language, Problem, Script, Task, duration, size, streaming};
 use crate::nearest::suggestion;
 use crate::script::interpreter;
 use otto_core::{NO_TASK, TaskName};
 
 const TOP_KEYS: [&str; 2] = ["otto", "tasks"];
-const OTTO_KEYS: [&str; 5] = ["name", "api", "jobs", "tasks", "envs"];
+const OTTO_KEYS: [&str; 6] = ["name", "api", "jobs", "tasks", "envs", "spill"];
 const TASK_KEYS: [&str; 10] = [
     "bash",
     "python3",
@@ -22,6 +22,8 @@ const TASK_KEYS: [&str; 10] = [
 ];
 /// The one version of the format there is.
 const API: &str = "1";
+/// What all streams of a run may keep on the disk unless the file says otherwise.
+const SPILL_BYTES_DEFAULT: u64 = 1 << 30;
 
 pub(super) fn config(root: Node) -> Result<Config, Vec<Problem>> {
     let mut reader = Reader { problems: Vec::new() };
@@ -30,6 +32,7 @@ pub(super) fn config(root: Node) -> Result<Config, Vec<Problem>> {
         jobs: None,
         default_tasks: Vec::new(),
         envs: Vec::new(),
+        spill_bytes: SPILL_BYTES_DEFAULT,
         tasks: Vec::new(),
     };
     let mut found = false;
@@ -49,21 +52,21 @@ pub(super) fn config(root: Node) -> Result<Config, Vec<Problem>> {
     if reader.problems.is_empty() { Ok(config) } else { Err(reader.problems) }
 }
 
-struct Reader {
+pub(super) struct Reader {
     problems: Vec<Problem>,
 }
 
 impl Reader {
-    fn problem(&mut self, line: usize, message: impl Into<String>) {
+    pub(super) fn problem(&mut self, line: usize, message: impl Into<String>) {
         self.problems.push(Problem::at(line, message));
     }
 
-    fn unknown(&mut self, key: &Scalar, place: &str, known: &[&str]) {
+    pub(super) fn unknown(&mut self, key: &Scalar, place: &str, known: &[&str]) {
         let hint = suggestion(&key.text, known.iter().copied());
         self.problem(key.line, format!("unknown key {:?} {place}; {hint}", key.text));
     }
 
-    fn wrong(&mut self, what: &str, expected: &str, node: &Node) {
+    pub(super) fn wrong(&mut self, what: &str, expected: &str, node: &Node) {
         self.problem(node.line, format!("{what} must be {expected}, not {}", node.kind()));
     }
 
@@ -81,6 +84,7 @@ impl Reader {
                 "jobs" => config.jobs = self.jobs(node),
                 "tasks" => config.default_tasks = self.names("otto.tasks", node),
                 "envs" => config.envs = self.envs("otto.envs", node),
+                "spill" => config.spill_bytes = self.size("otto.spill", &node),
                 _ => self.unknown(&key, "in \"otto\"", &OTTO_KEYS),
             }
         }
@@ -117,7 +121,7 @@ impl Reader {
             envs: Vec::new(),
             help: None,
             timeout: None,
-            streaming: false,
+            streaming: None,
         };
         let owner = format!("task {:?}", task.name.as_str());
         for (key, node) in self.mapping(&owner, node) {
@@ -132,7 +136,7 @@ impl Reader {
                 "envs" => task.envs = self.envs(&what, node),
                 "help" => task.help = self.text(&what, node),
                 "timeout" => task.timeout = self.timeout(&what, node),
-                "streaming" => task.streaming = self.boolean(&what, node),
+                "streaming" => task.streaming = streaming::read(self, &what, node),
                 _ => self.unknown(&key, &format!("in {owner}"), &TASK_KEYS),
             }
         }
@@ -164,7 +168,7 @@ impl Reader {
         task.script = Some(Script { language, text });
     }
 
-    fn mapping(&mut self, what: &str, node: Node) -> Vec<(Scalar, Node)> {
+    pub(super) fn mapping(&mut self, what: &str, node: Node) -> Vec<(Scalar, Node)> {
         match node.value {
             Value::Mapping(entries) => entries,
             _ => {
@@ -188,7 +192,7 @@ impl Reader {
         }
     }
 
-    fn boolean(&mut self, what: &str, node: Node) -> bool {
+    pub(super) fn boolean(&mut self, what: &str, node: Node) -> bool {
         match &node.value {
             Value::Scalar { text, plain: true } => match text.as_str() {
                 "true" | "True" | "TRUE" => return true,
@@ -211,6 +215,18 @@ impl Reader {
         let message = format!("otto.jobs must be a number from 1 to {}", crate::cli::JOBS_MAX);
         self.problem(node.line, message);
         None
+    }
+
+    fn size(&mut self, what: &str, node: &Node) -> u64 {
+        let bytes = match &node.value {
+            Value::Scalar { text, .. } => size::parse(text),
+            _ => None,
+        };
+        bytes.unwrap_or_else(|| {
+            let message = format!("{what} must be a size like 500MB or 1GiB, or 0 for never");
+            self.problem(node.line, message);
+            0
+        })
     }
 
     fn timeout(&mut self, what: &str, node: Node) -> Option<std::time::Duration> {
