@@ -11,7 +11,7 @@ use crate::json::Json;
 use crate::key::Pattern;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::progress::Record;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -264,6 +264,11 @@ impl Dispatch {
         let over = self.waits.take_if(|wait| !producers.can_set(&wait.key, wait.task.as_deref()));
         let over = over.into_iter();
         self.deliveries.extend(over.map(|wait| (wait.client, Delivery::ProducerEnded(wait.key))));
+    }
+
+    /// The tasks for whose keys somebody waits.
+    pub(super) fn awaited_tasks(&self) -> BTreeSet<String> {
+        self.waits.tasks()
     }
 
     /// Ends the waits that are due.

@@ -16,5 +16,5 @@ mod waits;
 
 pub use client::Client;
 pub use command::EventKind;
-pub use server::{Handle, Options, Running, Server};
+pub use server::{Bound, Handle, Options, Running, Server, listen};
 pub use subscription::{Event, Subscription};

@@ -1,6 +1,7 @@
 //! Clients that wait for a key: found by key when it comes, by time when it does not.
 
-use std::collections::{BTreeMap, HashMap};
+use crate::key::task_of;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Instant;
 
 /// A client of the server, as its connection is known to the event loop.
@@ -79,6 +80,11 @@ impl Waits {
         let taken = self.by_client.values().filter(|wait| hopeless(wait)).map(|wait| wait.client);
         let taken: Vec<ClientId> = taken.collect();
         taken.into_iter().filter_map(|client| self.remove(client)).collect()
+    }
+
+    /// The tasks for whose keys somebody waits.
+    pub(super) fn tasks(&self) -> BTreeSet<String> {
+        self.by_key.keys().map(|key| task_of(key).to_owned()).collect()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {

@@ -3,9 +3,7 @@
 use super::super::address;
 use crate::error::{Error, ErrorKind, Result};
 use nix::fcntl::OFlag;
-use nix::sys::socket::{
-    AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket,
-};
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
 use nix::sys::stat::{Mode, fchmod};
 use std::fs::{self, File, Permissions, TryLockError};
 use std::os::fd::AsRawFd;
@@ -14,9 +12,9 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A listening socket at its path; dropping it removes the path.
+/// The place of a listening socket; dropping it removes the path.
 #[derive(Debug)]
-pub(super) struct Bound {
+pub struct Bound {
     path: PathBuf,
     /// The socket file's device and inode: only our own is removed.
     inode: Option<(u64, u64)>,
@@ -25,9 +23,22 @@ pub(super) struct Bound {
     owner: u32,
 }
 
-/// Binds at `path`: under a lock beside it, with mode 0600 before the name exists, by a temporary
-/// name that is renamed over whatever stale socket stands there.
-pub(super) fn bind_at(path: &Path) -> Result<(UnixListener, Bound)> {
+/// Listens at `path`, without waiting in `accept`: under a lock beside it, with mode 0600 before the
+/// name exists, by a temporary name that is renamed over whatever stale socket stands there.
+///
+/// ```
+/// let folder = tempfile::tempdir().unwrap();
+/// let path = folder.path().join("news.sock");
+/// let (listener, bound) = otto_core::socket::listen(&path).unwrap();
+/// std::os::unix::net::UnixStream::connect(&path).unwrap();
+/// listener.accept().unwrap();
+/// drop(bound);
+/// assert!(!path.exists());
+/// ```
+///
+/// # Errors
+/// When somebody listens there, something else stands in its place, or the system refuses.
+pub fn listen(path: &Path) -> Result<(UnixListener, Bound)> {
     let lock = take_lock(path)?;
     let mut bound =
         Bound { path: path.to_owned(), inode: None, _lock: lock, owner: std::process::id() };
@@ -38,7 +49,7 @@ pub(super) fn bind_at(path: &Path) -> Result<(UnixListener, Bound)> {
         ));
     }
     let failed = |error: nix::Error| Error::io("listen at", path, error.into());
-    let descriptor = socket(
+    let descriptor = socket::socket(
         AddressFamily::Unix,
         SockType::Stream,
         SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
@@ -57,11 +68,12 @@ pub(super) fn bind_at(path: &Path) -> Result<(UnixListener, Bound)> {
     let (address, _folder) = address::in_folder(folder, &name)?;
     // The address was made from a path, so it has one.
     let address = UnixAddr::new(address.as_pathname().unwrap_or(&temporary)).map_err(failed)?;
-    bind(descriptor.as_raw_fd(), &address).map_err(failed)?;
+    socket::bind(descriptor.as_raw_fd(), &address).map_err(failed)?;
     // A umask can only have narrowed the mode: those who may connect are told here, all of them.
     let placed = fs::set_permissions(&temporary, Permissions::from_mode(0o600))
         .map_err(|error| Error::io("open the socket to you at", path, error));
-    let placed = placed.and_then(|()| listen(&descriptor, Backlog::MAXCONN).map_err(failed));
+    let placed =
+        placed.and_then(|()| socket::listen(&descriptor, Backlog::MAXCONN).map_err(failed));
     let placed = placed.and_then(|()| {
         fs::rename(&temporary, path).map_err(|e| Error::io("place the socket at", path, e))
     });

@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::json::Json;
 use crate::key::{Key, Pattern, TaskName};
 use mio::Waker;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
@@ -107,6 +108,31 @@ impl Handle {
             })
             .collect()
         })
+    }
+
+    /// The tasks for whose keys somebody waits now; `_` stands for keys of no task.
+    ///
+    /// ```
+    /// use otto_core::socket::{Client, Options, Server};
+    /// use otto_core::{Key, Values};
+    /// use std::time::{Duration, Instant};
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let path = folder.path().join("otto.sock");
+    /// let running = Server::bind(&path, Options::default()).unwrap().spawn();
+    /// let waiting = std::thread::spawn(move || {
+    ///     let deadline = Some(Instant::now() + Duration::from_millis(200));
+    ///     let mut client = Client::connect(&path).unwrap();
+    ///     client.wait(&Key::parse("build.done").unwrap(), deadline, &mut || Ok(())).unwrap_err();
+    /// });
+    /// while running.handle().awaited_tasks().unwrap().is_empty() {}
+    /// assert!(running.handle().awaited_tasks().unwrap().contains("build"));
+    /// waiting.join().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// When the server has ended.
+    pub fn awaited_tasks(&self) -> Result<BTreeSet<String>> {
+        self.ask(|dispatch| dispatch.awaited_tasks())
     }
 
     /// Ends the server; clients see their connections close.

@@ -9,12 +9,12 @@ mod handle;
 mod input;
 mod output;
 
+pub use bind::{Bound, listen};
 pub use handle::Handle;
 
 use crate::error::{Error, Result};
 use crate::limits::{CLIENTS_MAX, VALUE_BYTES_MAX};
 use crate::progress::Record;
-use bind::Bound;
 use event_loop::{EventLoop, LISTENER, WAKER};
 use handle::Order;
 use mio::{Interest, Poll, Waker};
@@ -75,7 +75,7 @@ impl Server {
     /// # Errors
     /// When another server is there, something else stands in its place, or the system refuses.
     pub fn bind(path: &Path, options: Options) -> Result<Server> {
-        let (listener, bound) = bind::bind_at(path)?;
+        let (listener, bound) = listen(path)?;
         let failed = |error| Error::io("watch", path, error);
         let poll = Poll::new().map_err(failed)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(failed)?);
