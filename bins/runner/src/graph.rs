@@ -1,6 +1,6 @@
 //! Who waits for whom, by number instead of name; no cycles.
 
-use crate::config::{Config, Problem, Scalar};
+use crate::config::{Config, Problem, Scalar, Streaming};
 use crate::nearest::suggestion;
 use std::collections::{HashMap, VecDeque};
 
@@ -11,7 +11,7 @@ pub(crate) struct Graph {
     pub(crate) needs: Vec<Vec<usize>>,
     /// The same edges, from the other end.
     pub(crate) needed_by: Vec<Vec<usize>>,
-    streaming: Vec<bool>,
+    streaming: Vec<Option<Streaming>>,
 }
 
 impl Graph {
@@ -50,10 +50,35 @@ impl Graph {
                 needed_by[*need].push(task);
             }
         }
-        let streaming = config.tasks.iter().map(|task| task.streaming.is_some()).collect();
+        let streaming = config.tasks.iter().map(|task| task.streaming).collect();
         let graph = Graph { needs, needed_by, streaming };
         graph.check_cycles(config).map_err(|problem| vec![problem])?;
+        graph.check_scripts(config)?;
         Ok(graph)
+    }
+
+    /// A task of a group takes part in its streams by what it runs.
+    fn check_scripts(&self, config: &Config) -> Result<(), Vec<Problem>> {
+        let streams_with_others = |task: usize| {
+            let mut others = self.needs[task].iter().chain(&self.needed_by[task]);
+            others.any(|other| self.streams(task, *other))
+        };
+        let idle = config
+            .tasks
+            .iter()
+            .enumerate()
+            .filter(|(place, task)| task.script.is_none() && streams_with_others(*place));
+        let problems: Vec<Problem> = idle
+            .map(|(_, task)| {
+                let message = format!(
+                    "task {:?} streams with others and has nothing to run: give it bash, python3 \
+                     or action, or leave \"streaming\" off",
+                    task.name.as_str()
+                );
+                Problem::at(task.line, message)
+            })
+            .collect();
+        if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
     /// How many tasks there are.
@@ -63,12 +88,22 @@ impl Graph {
 
     /// Whether a task takes part in streams.
     pub(crate) fn is_streaming(&self, task: usize) -> bool {
-        self.streaming[task]
+        self.streaming[task].is_some()
+    }
+
+    /// Whether each record of a task goes to one of its consumers.
+    pub(crate) fn is_sharded(&self, task: usize) -> bool {
+        self.streaming[task].is_some_and(|streaming| streaming.shard)
+    }
+
+    /// Whether a task has failed also when it fails after its readers have gone.
+    pub(crate) fn is_strict(&self, task: usize) -> bool {
+        self.streaming[task].is_some_and(|streaming| streaming.strict)
     }
 
     /// Whether records flow from `from` to `to` while both run.
     pub(crate) fn streams(&self, from: usize, to: usize) -> bool {
-        self.streaming[from] && self.streaming[to]
+        self.is_streaming(from) && self.is_streaming(to)
     }
 
     /// The streams among `chosen` tasks as groups that start together: for each task its group's
@@ -258,6 +293,14 @@ mod tests {
         .unwrap_err();
         assert!(error.starts_with("3: cycle: x -> a -> b -> x"), "{error}");
         assert!(error.contains("start together"), "{error}");
+    }
+
+    #[test]
+    fn a_group_has_no_member_without_a_script() {
+        let error = graph("  a: {bash: x, streaming: true}\n  all: {streaming: true, before: [a]}")
+            .unwrap_err();
+        assert!(error.starts_with("3: task \"all\" streams with others"), "{error}");
+        graph("  a: {bash: x}\n  all: {streaming: true, before: [a]}").unwrap();
     }
 
     #[test]

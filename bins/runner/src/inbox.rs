@@ -1,5 +1,6 @@
 //! What other threads tell the run: the server's progress records and the relays' news.
 
+use crate::streams::Ends;
 use otto_core::progress::Record;
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -19,6 +20,10 @@ pub(crate) enum Notice {
     Drained { task: usize },
     /// What `task` streamed can't be passed on or kept.
     StreamFailed { task: usize, why: String },
+    /// A stream that is full goes over the disk, since others wait.
+    Spilling { edge: Ends },
+    /// Streams wait for each other, and no more may go over the disk.
+    Stalled { full: Vec<Ends>, starved: Vec<Ends> },
 }
 
 /// The receiving end.

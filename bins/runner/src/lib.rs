@@ -3,6 +3,7 @@
 //! # Layout
 //! - `cli`, `find`, `config`, `graph`, `select`: from the command line and the file to what is to
 //!   run; nothing has started yet, and whatever is wrong is said with its line.
+//! - `descriptors`: what a run needs of them and may have.
 //! - `schedule`: what may start when; it decides and touches nothing.
 //! - `workspace`, `script`, `environment`, `process`, `output`, `streams`, `results`: one task's
 //!   folder, interpreter, variables, processes, logs, pipes and values.
@@ -11,6 +12,7 @@
 
 mod cli;
 mod config;
+mod descriptors;
 mod display;
 mod engine;
 mod environment;
@@ -27,6 +29,7 @@ mod select;
 mod session;
 mod signals;
 mod streams;
+mod work;
 mod workspace;
 
 pub use cli::cli;
@@ -95,6 +98,8 @@ fn prepare(options: &Options) -> Result<Option<Plan>, Refused> {
     }
     let chosen = select::select(&config, &graph, &options.tasks)
         .map_err(|message| refuse(format!("{}: {message}", path.display())))?;
+    descriptors::check(&config, &graph, &chosen)
+        .map_err(|problem| Refused::problems(&path, vec![problem]))?;
     Ok(Some(Plan { path, config, graph, chosen }))
 }
 

@@ -40,6 +40,17 @@ pub(crate) enum Stage {
     Killed(Instant),
 }
 
+/// How far otto-run has gone in ending a task before its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    No,
+    /// Until then it may end by itself: it was told that its stream broke off, or will be.
+    Spared(Instant),
+    /// It was asked to end, and is killed then.
+    Terminated(Instant),
+    Killed,
+}
+
 /// A task that has been started and not yet been brought to its end.
 #[derive(Debug)]
 pub(crate) struct Live {
@@ -51,6 +62,11 @@ pub(crate) struct Live {
     pub(crate) captures: [Capture; 2],
     pub(crate) exit: Option<Exit>,
     pub(crate) stage: Stage,
+    pub(crate) asked: Asked,
+    /// It was asked to end while it ran: whatever its status, it did not come to its own end.
+    pub(crate) interrupted: bool,
+    /// The producer whose failure it was told of.
+    pub(crate) broken_by: Option<usize>,
 }
 
 impl Live {
@@ -89,7 +105,39 @@ impl Live {
             captures,
             exit: None,
             stage: Stage::Patient(None),
+            asked: Asked::No,
+            interrupted: false,
+            broken_by: None,
         })
+    }
+
+    /// Asks the task to end, and leaves it until `kill_at` to do so.
+    pub(crate) fn ask(&mut self, kill_at: Instant) {
+        self.interrupted |= self.exit.is_none();
+        self.signal(Signal::SIGTERM);
+        // A stopped process would not notice.
+        self.signal(Signal::SIGCONT);
+        self.asked = Asked::Terminated(kill_at);
+    }
+
+    /// Takes the next step that is due in ending the task, each `grace` after the one before.
+    pub(crate) fn press(&mut self, now: Instant, grace: Duration) {
+        match self.asked {
+            Asked::Spared(until) if until <= now => self.ask(now + grace),
+            Asked::Terminated(until) if until <= now => {
+                self.signal(Signal::SIGKILL);
+                self.asked = Asked::Killed;
+            }
+            _ => {}
+        }
+    }
+
+    /// When the next step is due.
+    pub(crate) fn press_at(&self) -> Option<Instant> {
+        match self.asked {
+            Asked::Spared(until) | Asked::Terminated(until) => Some(until),
+            Asked::No | Asked::Killed => None,
+        }
     }
 
     /// Sends `signal` to all of the task's group.

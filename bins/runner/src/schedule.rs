@@ -56,6 +56,7 @@ impl<'a> Schedule<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn groups_start_whole_and_once_their_needs_have_ended() {
@@ -77,5 +78,37 @@ mod tests {
         assert_eq!(schedule.next(), None);
         schedule.ended(2);
         assert_eq!(schedule.next(), Some(vec![4]));
+    }
+
+    proptest! {
+        /// The file as a whole is checked for cycles; whatever part of it is asked for then has an
+        /// order, although its groups are others.
+        #[test]
+        fn whatever_is_asked_for_of_a_file_without_cycles_can_be_ordered(
+            streaming in prop::collection::vec(any::<bool>(), 8),
+            edges in prop::collection::vec((0..8_usize, 0..8_usize), 0..14),
+            asked in prop::collection::vec(0..8_usize, 1..4),
+        ) {
+            let mut text = "tasks:\n".to_owned();
+            for (task, streaming) in streaming.iter().enumerate() {
+                let needs = edges.iter().filter(|(to, _)| *to == task);
+                let needs: Vec<String> = needs.map(|(_, from)| format!("t{from}")).collect();
+                let needs = needs.join(", ");
+                text.push_str(&format!(
+                    "  t{task}: {{bash: x, streaming: {streaming}, before: [{needs}]}}\n"
+                ));
+            }
+            let config = crate::config::parse(&text).unwrap();
+            let Ok(graph) = Graph::new(&config) else { return Ok(()) };
+            let asked: Vec<String> = asked.iter().map(|task| format!("t{task}")).collect();
+            let chosen = crate::select::select(&config, &graph, &asked).unwrap();
+            let mut schedule = Schedule::new(&graph, &chosen);
+            let mut started = vec![false; 8];
+            while let Some(group) = schedule.next() {
+                group.iter().for_each(|task| started[*task] = true);
+                group.iter().for_each(|task| schedule.ended(*task));
+            }
+            prop_assert_eq!(started, chosen);
+        }
     }
 }

@@ -2,13 +2,13 @@
 
 use crate::Plan;
 use crate::cli::{JOBS_MAX, Options};
+use crate::descriptors;
 use crate::display::{Display, complain};
 use crate::engine::{Engine, Parts};
 use crate::environment::Common;
 use crate::inbox::Inbox;
 use crate::signals::Signals;
 use crate::workspace::Workspace;
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use otto_core::run::{Descendants, Run, clean_dead_runs};
 use otto_core::socket;
 
@@ -31,7 +31,7 @@ fn try_run(plan: &Plan, options: &Options) -> Result<u8, String> {
     nix::sys::prctl::set_child_subreaper(true)
         .map_err(|errno| format!("can't become a subreaper: {}", errno.desc()))?;
     clean_dead_runs().map_err(said)?;
-    allow_descriptors(plan, jobs(plan, options));
+    descriptors::allow(&plan.graph, &plan.chosen, jobs(plan, options));
     let home = std::env::home_dir().filter(|home| home.is_absolute());
     let home = home.ok_or("HOME is not set: it is where logs and outputs are kept")?;
     let workspace = Workspace::create(&home, &plan.project())?;
@@ -72,27 +72,4 @@ fn try_run(plan: &Plan, options: &Options) -> Result<u8, String> {
 fn jobs(plan: &Plan, options: &Options) -> usize {
     let cpus = || std::thread::available_parallelism().map_or(1, usize::from);
     options.jobs.or(plan.config.jobs).unwrap_or_else(cpus).min(JOBS_MAX)
-}
-
-/// Raises the limit of open descriptors where this run needs more, and no further: tasks inherit
-/// it, and old programs that use select rely on a low one.
-fn allow_descriptors(plan: &Plan, jobs: usize) {
-    /// For the server's clients, the display and what else is open.
-    const OTHERS: usize = 256;
-    /// Two outputs, and two more while a process is started.
-    const OF_A_TASK: usize = 4;
-    /// Both ends of its output and of its input.
-    const OF_A_STREAM: usize = 4;
-    let count = |streaming: bool| {
-        let tasks = plan.config.tasks.iter().zip(&plan.chosen);
-        tasks.filter(|(task, chosen)| **chosen && task.streaming.is_some() == streaming).count()
-    };
-    let needed =
-        OTHERS + OF_A_TASK * count(false).min(jobs) + (OF_A_TASK + OF_A_STREAM) * count(true);
-    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE)
-        && soft < needed as u64
-    {
-        // Where even the hard limit is too low, whatever hits it says so.
-        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(needed as u64), hard);
-    }
 }

@@ -23,6 +23,17 @@ struct Bar {
     task: String,
     bar: ProgressBar,
     estimate: Estimate,
+    /// What the task reported last.
+    reported: String,
+    /// How the streams it reads stand.
+    flow: String,
+}
+
+impl Bar {
+    fn show(&self) {
+        let gap = if self.reported.is_empty() || self.flow.is_empty() { "" } else { "  " };
+        self.bar.set_message(format!("{}{gap}{}", self.reported, self.flow));
+    }
 }
 
 impl Bars {
@@ -58,12 +69,23 @@ impl Bars {
         let rest = line.strip_prefix(&name).unwrap_or(&line).trim_start_matches(": ").to_owned();
         if let Some(fraction) = record.fraction() {
             if bar.bar.length() != Some(1000) {
-                bar.bar.set_style(style("{spinner} {prefix} [{bar:24}] {msg}"));
+                bar.bar.set_style(style("{spinner} {prefix} [{bar:24}] {wide_msg}"));
                 bar.bar.set_length(1000);
             }
             bar.bar.set_position((fraction * 1000.0) as u64);
         }
-        bar.bar.set_message(rest);
+        bar.reported = rest;
+        bar.show();
+    }
+
+    /// What to show of streams beside the bar of each task.
+    pub(super) fn flow(&mut self, flows: &[(usize, String)]) {
+        for (task, flow) in flows {
+            if let Some(bar) = self.bars.get_mut(&self.names[*task]) {
+                bar.flow.clone_from(flow);
+                bar.show();
+            }
+        }
     }
 
     pub(super) fn wakes_at(&self) -> Instant {
@@ -93,9 +115,15 @@ impl Bars {
                 return None;
             }
             let bar = self.screen.add(ProgressBar::new_spinner());
-            bar.set_style(style("{spinner} {prefix} {elapsed} {msg}"));
+            bar.set_style(style("{spinner} {prefix} {elapsed} {wide_msg}"));
             bar.set_prefix(name.to_owned());
-            let bar = Bar { task: task.to_owned(), bar, estimate: Estimate::new() };
+            let bar = Bar {
+                task: task.to_owned(),
+                bar,
+                estimate: Estimate::new(),
+                reported: String::new(),
+                flow: String::new(),
+            };
             self.bars.insert(name.to_owned(), bar);
         }
         self.bars.get_mut(name)

@@ -2,11 +2,17 @@
 
 mod bars;
 mod console;
+mod figures;
+mod flows;
 mod plain;
 
+pub(crate) use figures::size;
+
 use crate::output::Channel;
+use crate::streams::{Edge, Moved};
 use bars::Bars;
 use console::Console;
+use flows::{Flows, summary};
 use otto_core::progress::Record;
 use plain::Plain;
 use std::io::{self, IsTerminal, Write};
@@ -19,8 +25,12 @@ pub(crate) enum Ending {
     Done,
     /// It failed after all readers of its stream had gone, which is no failure.
     ReadersGone,
-    /// Ended by the run's cancellation; the producer whose failed stream it was reading.
-    Cancelled(Option<String>),
+    /// Ended by the run's cancellation.
+    Cancelled,
+    /// The producer whose stream it read failed.
+    ProducerFailed(String),
+    /// A task failed whose stream reached it through others.
+    UpstreamFailed(String),
     /// Why it failed, to follow the task's name: `failed with status 3`.
     Failed(String),
 }
@@ -33,11 +43,14 @@ impl Ending {
             Ending::ReadersGone => {
                 format!("{name}: ended after {time:.2} s, its stream's readers had gone")
             }
-            Ending::Cancelled(None) => format!("{name}: cancelled after {time:.2} s"),
-            Ending::Cancelled(Some(producer)) => {
-                format!(
-                    "{name}: ended after {time:.2} s, since {producer}, whose stream it read, failed"
-                )
+            Ending::Cancelled => format!("{name}: cancelled after {time:.2} s"),
+            Ending::ProducerFailed(producer) => {
+                let why = format!("since {producer}, whose stream it read, failed");
+                format!("{name}: ended after {time:.2} s, {why}")
+            }
+            Ending::UpstreamFailed(task) => {
+                let why = format!("since {task}, upstream of it, failed");
+                format!("{name}: ended after {time:.2} s, {why}")
             }
             Ending::Failed(why) => format!("{name}: {why} after {time:.2} s"),
         }
@@ -51,6 +64,8 @@ pub(crate) struct Display {
     plain: Plain,
     /// On a terminal: a bar for each task that runs.
     bars: Option<Bars>,
+    flows: Flows,
+    names: Vec<String>,
 }
 
 impl Display {
@@ -59,8 +74,8 @@ impl Display {
     pub(crate) fn new(names: Vec<String>, ending: OwnedFd, plain: bool) -> Display {
         let console = Console::new(ending);
         let bars = (!plain && io::stderr().is_terminal()).then(|| Bars::new(names.clone()));
-        let plain = Plain::new(names, &console);
-        Display { console, plain, bars }
+        let plain = Plain::new(names.clone(), &console);
+        Display { console, plain, bars, flows: Flows::new(), names }
     }
 
     /// A task begins.
@@ -89,6 +104,26 @@ impl Display {
         match &mut self.bars {
             Some(bars) => bars.progress(&record, now),
             None => self.plain.progress(&mut self.console, record, now),
+        }
+    }
+
+    /// Whether it is time to show how the streams stand.
+    pub(crate) fn wants_edges(&self, now: Instant) -> bool {
+        self.bars.is_some() && self.flows.is_due(now)
+    }
+
+    /// How the streams under way stand.
+    pub(crate) fn edges(&mut self, edges: &[Edge], now: Instant) {
+        let flows = self.flows.observe(edges, &self.names, now);
+        if let Some(bars) = &mut self.bars {
+            bars.flow(&flows);
+        }
+    }
+
+    /// The streams of a group are over.
+    pub(crate) fn moved(&mut self, moved: &[Moved]) {
+        for line in summary(moved, &self.names) {
+            self.console.say(&line);
         }
     }
 

@@ -1,40 +1,66 @@
-//! Ending a run early: TERM to every task's group, some grace, then KILL.
+//! Ending a run early: TERM to every task's group, some grace, then KILL. Consumers that can tell a
+//! stream that broke off from one that ended are told of it first.
 
 use super::Engine;
+use crate::process::Asked;
 use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
-/// Time for tasks to end by themselves once they were asked to.
+/// Time for a task to end by itself once it was asked to.
 const GRACE: Duration = Duration::from_secs(3);
-
-/// A cancellation under way.
-#[derive(Debug)]
-pub(super) struct Cancel {
-    kill_at: Instant,
-    killed: bool,
-}
-
-impl Cancel {
-    /// When patience ends, unless it has.
-    pub(super) fn kill_at(&self) -> Option<Instant> {
-        (!self.killed).then_some(self.kill_at)
-    }
-}
+/// Time for a consumer to end by itself once it can know that its producer has failed.
+const SAY: Duration = Duration::from_secs(1);
+/// Time for that word to reach it, through others that have their time.
+const WORD: Duration = Duration::from_secs(3);
 
 impl Engine<'_> {
     /// Starts nothing more and ends what runs; `at_once` leaves no grace.
     pub(super) fn cancel(&mut self, at_once: bool) {
         let now = Instant::now();
-        if self.cancel.is_none() {
-            for live in &self.live {
-                live.signal(Signal::SIGTERM);
-                // A stopped process would not notice.
-                live.signal(Signal::SIGCONT);
+        if !self.cancelled {
+            self.cancelled = true;
+            let spared = self.downstream_of_culprit();
+            for live in self.live.iter_mut().filter(|live| live.asked == Asked::No) {
+                if spared.contains(&live.task) && self.streams.is_checked(live.task) {
+                    live.asked = Asked::Spared(now + WORD);
+                } else {
+                    live.ask(now + GRACE);
+                }
             }
-            self.cancel = Some(Cancel { kill_at: now + GRACE, killed: false });
         }
-        if at_once && let Some(cancel) = &mut self.cancel {
-            cancel.kill_at = now;
+        if at_once {
+            for live in self.live.iter_mut().filter(|live| live.asked != Asked::Killed) {
+                live.ask(now);
+            }
+        }
+    }
+
+    /// The running tasks that what the culprit streamed reaches.
+    fn downstream_of_culprit(&self) -> Vec<usize> {
+        let graph = self.parts.graph;
+        let mut found: Vec<usize> = Vec::new();
+        let mut open: Vec<usize> = self.culprit.into_iter().collect();
+        while let Some(task) = open.pop() {
+            for &user in graph.needed_by[task].iter().filter(|user| graph.streams(task, **user)) {
+                if !found.contains(&user) && self.live.iter().any(|live| live.task == user) {
+                    found.push(user);
+                    open.push(user);
+                }
+            }
+        }
+        found
+    }
+
+    /// A producer did not come to its end: those of its consumers that ask get the rest of its
+    /// stream, are told that it broke off, and have a moment to say so themselves.
+    pub(super) fn tell_consumers(&mut self, task: usize) {
+        let until = Instant::now() + SAY;
+        let told = self.streams.fail(task, self.parts.config.tasks[task].name.as_str());
+        for live in self.live.iter_mut().filter(|live| told.contains(&live.task)) {
+            live.broken_by.get_or_insert(task);
+            if matches!(live.asked, Asked::No | Asked::Spared(_)) {
+                live.asked = Asked::Spared(until);
+            }
         }
     }
 
@@ -42,7 +68,7 @@ impl Engine<'_> {
     pub(super) fn take_ending(&mut self) {
         let Some((signal, count)) = self.parts.signals.take_ending() else { return };
         self.parts.display.hurry();
-        let again = count > 1 || self.cancel.is_some();
+        let again = count > 1 || self.cancelled;
         let name = Signal::try_from(signal).map_or("a signal", Signal::as_str);
         if self.verdict.is_none() {
             let folder = self.parts.workspace.root().display();
@@ -61,7 +87,7 @@ impl Engine<'_> {
         let now = Instant::now();
         let mut expired = Vec::new();
         for live in self.live.iter_mut().filter(|live| live.exit.is_none() && !live.timed_out) {
-            if live.deadline.is_some_and(|deadline| deadline <= now) && self.cancel.is_none() {
+            if live.deadline.is_some_and(|deadline| deadline <= now) && !self.cancelled {
                 live.timed_out = true;
                 expired.push(live.task);
             }
@@ -77,16 +103,9 @@ impl Engine<'_> {
             );
             self.fail(4, message);
         }
-        if let Some(cancel) = &mut self.cancel
-            && !cancel.killed
-            && cancel.kill_at <= now
-        {
-            cancel.killed = true;
-            for live in &self.live {
-                live.signal(Signal::SIGKILL);
-            }
-        }
+        self.live.iter_mut().for_each(|live| live.press(now, GRACE));
         self.press_leftovers(now);
+        self.watch_streams(now);
         self.parts.display.tick(now);
     }
 }

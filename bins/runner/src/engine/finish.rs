@@ -43,12 +43,13 @@ impl Engine<'_> {
         let group_lives = live.group_lives();
         // A background job of the task may still open its stream, as long as we are patient.
         let is_patient = group_lives && matches!(live.stage, Stage::Patient(_));
-        if !is_patient && !self.has_failed(live) {
+        let broke_off = self.broke_off(live);
+        if !is_patient && !broke_off {
             self.streams.close_output(live.task);
         }
         let live = &self.live[place];
-        // A failed producer's stream has no end that anybody may wait for.
-        let stream_is_over = self.has_failed(live) || self.streams.is_over(live.task);
+        // A stream that broke off has no end that anybody may wait for.
+        let stream_is_over = broke_off || self.streams.is_over(live.task);
         let given_up = matches!(live.stage, Stage::Killed(until) if until <= Instant::now());
         if given_up {
             return stream_is_over || !self.streams.is_closed(live.task);
@@ -57,8 +58,14 @@ impl Engine<'_> {
     }
 
     fn has_failed(&self, live: &Live) -> bool {
-        let failed = live.timed_out || live.exit.is_some_and(|exit| exit != Exit::Status(0));
-        failed && (live.timed_out || !self.streams.readers_gone(live.task))
+        let failed = live.exit.is_some_and(|exit| exit != Exit::Status(0));
+        let strict = self.parts.graph.is_strict(live.task);
+        live.timed_out || failed && (strict || !self.streams.readers_gone(live.task))
+    }
+
+    /// Whether what the task streamed is not all of what it would have streamed.
+    fn broke_off(&self, live: &Live) -> bool {
+        live.interrupted || self.has_failed(live)
     }
 
     /// Ends, step by step, what tasks leave behind in their groups and at their streams.
@@ -108,7 +115,7 @@ impl Engine<'_> {
 
     /// Kills processes of the task that left its group, but only where they hold up its stream.
     fn kill_escaped(&self, live: &Live) {
-        if self.has_failed(live) || self.streams.is_closed(live.task) {
+        if self.broke_off(live) || self.streams.is_closed(live.task) {
             return;
         }
         let folder = self.parts.workspace.of_task(self.name(live.task));
@@ -124,15 +131,20 @@ impl Engine<'_> {
     fn finish(&mut self, live: Live) {
         let (task, time) = (live.task, live.started.elapsed());
         let Some(exit) = live.exit else { return };
+        if self.broke_off(&live) {
+            self.tell_consumers(task);
+        }
         if live.timed_out {
             self.end(task, &Ending::Failed("timed out".to_owned()), time);
+        } else if live.interrupted {
+            self.end(task, &self.why_ended(&live), time);
         } else if exit == Exit::Status(0) {
             self.check_stream(task);
             self.end_well(task, &Ending::Done, time);
         } else if !self.has_failed(&live) {
             self.end_well(task, &Ending::ReadersGone, time);
-        } else if self.cancel.is_some() {
-            self.end(task, &Ending::Cancelled(self.failed_producer(task)), time);
+        } else if self.cancelled {
+            self.end(task, &self.why_ended(&live), time);
         } else {
             self.finish_failed(task, exit, time);
         }
@@ -147,6 +159,11 @@ impl Engine<'_> {
                 Err(_) => format!("was killed by signal {signal}"),
             },
         };
+        let why = if self.streams.readers_gone(task) {
+            format!("{why} after its readers had gone, which counts since it is strict")
+        } else {
+            why
+        };
         let folder = self.parts.workspace.of_task(self.name(task));
         let message = format!("task {:?} {why}; its output: {}", self.name(task), folder.display());
         self.culprit = Some(task);
@@ -156,7 +173,7 @@ impl Engine<'_> {
 
     /// A task that ended well, and whose stream somebody holds open all the same.
     fn check_stream(&mut self, task: usize) {
-        if !self.streams.is_closed(task) && self.cancel.is_none() {
+        if !self.streams.is_closed(task) && !self.cancelled {
             self.culprit.get_or_insert(task);
             let name = self.name(task);
             let why = "is held open by a process that can't be ended";
@@ -164,12 +181,37 @@ impl Engine<'_> {
         }
     }
 
-    /// The producer whose failure is why `task`, its consumer, gets no end of its stream.
-    fn failed_producer(&self, task: usize) -> Option<String> {
-        let culprit = self.culprit?;
-        let reads = self.parts.graph.needs[task].contains(&culprit)
-            && self.parts.graph.streams(culprit, task);
-        reads.then(|| self.name(culprit).to_owned())
+    /// Why a task ended before its time: for what happened upstream of it, or for the run's end.
+    fn why_ended(&self, live: &Live) -> Ending {
+        let reads = |producer: &usize| {
+            self.parts.graph.needs[live.task].contains(producer)
+                && self.parts.graph.streams(*producer, live.task)
+        };
+        if let Some(producer) = live.broken_by.or(self.culprit.filter(reads)) {
+            return Ending::ProducerFailed(self.name(producer).to_owned());
+        }
+        match self.culprit.filter(|culprit| self.reaches(*culprit, live.task)) {
+            Some(producer) => Ending::UpstreamFailed(self.name(producer).to_owned()),
+            None => Ending::Cancelled,
+        }
+    }
+
+    /// Whether what `from` streams reaches `to`, directly or through others.
+    fn reaches(&self, from: usize, to: usize) -> bool {
+        let graph = self.parts.graph;
+        let (mut open, mut seen) = (vec![to], vec![to]);
+        while let Some(task) = open.pop() {
+            for &need in graph.needs[task].iter().filter(|need| graph.streams(**need, task)) {
+                if need == from {
+                    return true;
+                }
+                if !seen.contains(&need) {
+                    seen.push(need);
+                    open.push(need);
+                }
+            }
+        }
+        false
     }
 
     /// A task has ended and what waits for it may start.
@@ -190,6 +232,8 @@ impl Engine<'_> {
         // An error would be the server's end, which the next request reports.
         let _ = self.parts.server.task_ended(name);
         self.parts.display.ended(task, ending, time);
+        let moved = self.streams.ended(task);
+        self.parts.display.moved(&moved);
         if let Err(error) = &kept {
             self.culprit.get_or_insert(task);
             self.fail(1, format!("the values of task {:?}: {error}", name.as_str()));

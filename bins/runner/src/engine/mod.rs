@@ -3,6 +3,7 @@
 mod cancel;
 mod finish;
 mod start;
+mod streaming;
 mod sweep;
 mod wait;
 
@@ -15,11 +16,12 @@ use crate::process::Live;
 use crate::schedule::Schedule;
 use crate::script::Programs;
 use crate::signals::Signals;
-use crate::streams::Streams;
+use crate::streams::{Ends, Streams};
+use crate::work::Work;
 use crate::workspace::Workspace;
-use cancel::Cancel;
 use otto_core::run::Run;
 use otto_core::socket::Handle;
+use std::collections::HashSet;
 use std::time::Instant;
 
 /// Read from a task at a time, in bytes.
@@ -52,8 +54,16 @@ pub(crate) struct Engine<'a> {
     schedule: Schedule<'a>,
     programs: Programs,
     streams: Streams,
+    /// When the streams under way are looked at next.
+    watch_at: Instant,
+    /// What the tasks that stream do.
+    work: Work,
+    /// The edges that have gone over the disk.
+    spilling: HashSet<Ends>,
+    names: Vec<String>,
     live: Vec<Live>,
-    cancel: Option<Cancel>,
+    /// Nothing more starts.
+    cancelled: bool,
     verdict: Option<Verdict>,
     /// The task whose failure cancelled the run.
     culprit: Option<usize>,
@@ -63,13 +73,19 @@ pub(crate) struct Engine<'a> {
 
 impl<'a> Engine<'a> {
     pub(crate) fn new(parts: Parts<'a>) -> Engine<'a> {
+        let names: Vec<String> =
+            parts.config.tasks.iter().map(|task| task.name.to_string()).collect();
         Engine {
             schedule: Schedule::new(parts.graph, parts.chosen),
+            streams: Streams::new(names.clone(), parts.config.spill_bytes),
             parts,
             programs: Programs::default(),
-            streams: Streams::default(),
+            watch_at: Instant::now(),
+            work: Work::default(),
+            spilling: HashSet::new(),
+            names,
             live: Vec::new(),
-            cancel: None,
+            cancelled: false,
             verdict: None,
             culprit: None,
             done: 0,
@@ -90,8 +106,8 @@ impl<'a> Engine<'a> {
             self.wait();
             self.finish_ended();
         }
-        self.streams.close();
         self.sweep();
+        self.streams.close();
         self.conclude(started)
     }
 
@@ -146,6 +162,8 @@ impl<'a> Engine<'a> {
                     self.culprit.get_or_insert(task);
                     self.fail(1, format!("the stream of {}: {why}", self.name(task)));
                 }
+                Notice::Spilling { edge } => self.take_spilling(edge),
+                Notice::Stalled { full, starved } => self.take_stalled(&full, &starved),
             }
         }
         for record in progress {

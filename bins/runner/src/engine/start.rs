@@ -14,7 +14,7 @@ use std::time::Duration;
 impl Engine<'_> {
     /// Starts what may start: as many tasks as jobs, a group of streams always as a whole.
     pub(super) fn start_ready(&mut self) {
-        while self.cancel.is_none() && self.live.len() < self.parts.jobs {
+        while !self.cancelled && self.live.len() < self.parts.jobs {
             let Some(group) = self.schedule.next() else { return };
             if let Err(message) = self.start_group(&group) {
                 self.fail(1, message);
@@ -33,6 +33,7 @@ impl Engine<'_> {
             let names = |task: usize| config.tasks[task].name.as_str();
             let places = Places {
                 run_dir: self.parts.run.dir(),
+                spill: workspace.root(),
                 names: &names,
                 folder: &|task| workspace.of_task(names(task)),
             };

@@ -28,14 +28,6 @@ impl Engine<'_> {
                 }
             }
         }
-        let outputs_end = fds.len();
-        // The end of a stream that others than the task still held open.
-        let ended = self.live.iter().filter(|live| live.exit.is_some());
-        fds.extend(
-            ended
-                .filter(|live| !self.streams.is_closed(live.task))
-                .filter_map(|live| self.streams.end_fd(live.task)),
-        );
         match poll(&mut fds, timeout) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(errno) => {
@@ -46,7 +38,7 @@ impl Engine<'_> {
         }
         let is_ready = |fd: &PollFd<'_>| fd.any() == Some(true);
         let ready = [CHILDREN, ENDING, INBOX].map(|place| is_ready(&fds[place]));
-        let outputs = fds[INBOX + 1..outputs_end].iter().zip(readable);
+        let outputs = fds[INBOX + 1..].iter().zip(readable);
         let outputs: Vec<_> =
             outputs.filter(|(fd, _)| is_ready(fd)).map(|(_, place)| place).collect();
         for (place, channel) in outputs {
@@ -109,8 +101,13 @@ impl Engine<'_> {
         });
         let running = self.live.iter().filter(|live| live.exit.is_none() && !live.timed_out);
         let deadlines = running.filter_map(|live| live.deadline);
-        let kill = self.cancel.as_ref().and_then(|cancel| cancel.kill_at());
-        let next = stages.chain(deadlines).chain(kill).chain(self.parts.display.wakes_at()).min();
+        let pressed = self.live.iter().filter_map(|live| live.press_at());
+        let next = stages
+            .chain(deadlines)
+            .chain(pressed)
+            .chain(self.parts.display.wakes_at())
+            .chain(self.watches_at())
+            .min();
         let Some(next) = next else { return PollTimeout::NONE };
         let left = next.saturating_duration_since(now);
         // Rounded up, or the last millisecond would be spent asking.

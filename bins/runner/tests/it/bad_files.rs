@@ -55,7 +55,7 @@ fn all_problems_are_shown_at_once() {
     assert_eq!(
         lines,
         [
-            "otto.yml:2: \"streaming\" of task \"a\" must be true or false, not \"maybe\"",
+            "otto.yml:2: \"streaming\" of task \"a\" must be true, false or a mapping, not \"maybe\"",
             "otto.yml:3: unknown key \"bahs\" in task \"b\"; did you mean \"bash\"?",
             "otto.yml:4: \"c.d\" is no task name: 1 to 100 of A-Z a-z 0-9 _ : -",
         ]
@@ -124,6 +124,42 @@ fn every_other_mistake_has_its_line() {
         (
             "otto: {api: 2}\ntasks:\n  a: {bash: x}\n",
             "otto.yml:1: otto.api is \"2\", and this otto-run reads \"1\"",
+        ),
+        (
+            "tasks:\n  a:\n    bash: x\n    streaming: {stric: true}\n",
+            "otto.yml:4: unknown key \"stric\" in \"streaming\" of task \"a\"; did you mean \"strict\"?",
+        ),
+        (
+            "tasks:\n  a:\n    bash: x\n    streaming: {mode: shards}\n",
+            "otto.yml:4: \"mode\" in \"streaming\" of task \"a\" must be broadcast or shard, not \"shards\"; did you mean \"shard\"?",
+        ),
+        (
+            "tasks:\n  a:\n    bash: x\n    streaming:\n      mode:\n",
+            "otto.yml:5: \"mode\" in \"streaming\" of task \"a\" must be broadcast or shard, not nothing",
+        ),
+        (
+            "tasks:\n  a:\n    bash: x\n    streaming: {strict: 1}\n",
+            "otto.yml:4: \"strict\" in \"streaming\" of task \"a\" must be true or false, not \"1\"",
+        ),
+        (
+            "tasks:\n  a:\n    bash: x\n    streaming: [true]\n",
+            "otto.yml:4: \"streaming\" of task \"a\" must be true, false or a mapping, not a list",
+        ),
+        (
+            "tasks:\n  a:\n    bash: x\n    streaming:\n",
+            "otto.yml:4: \"streaming\" of task \"a\" must be true, false or a mapping, not nothing",
+        ),
+        (
+            "otto: {spill: lots}\ntasks:\n  a: {bash: x}\n",
+            "otto.yml:1: otto.spill must be a size like 500MB or 1GiB, or 0 for never",
+        ),
+        (
+            "otto:\n  spil: 1GiB\ntasks:\n  a: {bash: x}\n",
+            "otto.yml:2: unknown key \"spil\" in \"otto\"; did you mean \"spill\"?",
+        ),
+        (
+            "tasks:\n  p: {bash: x, streaming: true}\n  all: {streaming: true, before: [p]}\n",
+            "otto.yml:3: task \"all\" streams with others and has nothing to run: give it bash, python3 or action, or leave \"streaming\" off",
         ),
         (
             "tasks:\n  _: {bash: x}\n",
