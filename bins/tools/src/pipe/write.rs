@@ -13,6 +13,7 @@ pub(super) fn run(arguments: &ArgMatches) -> Done {
     let to = Output::open(&site, arguments.given("STREAM"), Otherwise::Own, deadline)?;
     let from = Input::open(&site, Some("-"), Otherwise::Standard, deadline)?;
     fifo::enlarge(&from.fd);
+    fifo::enlarge(&to.fd);
     let meter = Meter::start(arguments, &to.label, from.total(), [&from.fd, &to.fd], None);
     match fifo::copy_counting(&from.fd, &to.fd, |bytes| meter.add(bytes))? {
         Copied::All(_) => from.check_end()?,
