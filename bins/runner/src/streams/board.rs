@@ -23,6 +23,7 @@ impl Group {
         edges.retain(|Edge { ends, state, .. }| {
             ends.to.is_some() || state.bytes + state.queued > 0 || !reads(ends.from)
         });
+        edges.sort_by_key(|edge| edge.ends);
         edges
     }
 }

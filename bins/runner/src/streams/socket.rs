@@ -148,12 +148,16 @@ impl Client {
         if self.answer.is_none() {
             let ended = self.read().ok()?;
             let line = self.line.split(|byte| *byte == b'\n').next()?;
-            if line.len() == self.line.len() && !ended && line.len() <= LINE_BYTES_MAX {
+            let is_whole = ended || line.len() < self.line.len();
+            if !is_whole && line.len() <= LINE_BYTES_MAX {
                 return Some(self);
             }
-            let line = String::from_utf8_lossy(&line[..line.len().min(LINE_BYTES_MAX)]);
-            let line = line.into_owned();
-            match answer(&line, board) {
+            let line = if line.len() > LINE_BYTES_MAX {
+                Err(format!("a request longer than {LINE_BYTES_MAX} bytes"))
+            } else {
+                Ok(String::from_utf8_lossy(line))
+            };
+            match line.and_then(|line| answer(&line, board)) {
                 Ok(Answer::Text(text)) => self.answer = Some(text.into_bytes()),
                 Ok(Answer::Tap(tapped, sampling)) => {
                     // A socket nothing has been written to has room for this.

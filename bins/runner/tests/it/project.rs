@@ -12,6 +12,26 @@ use std::time::{Duration, Instant};
 /// Far longer than anything here takes; only a hang gets there.
 pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
+/// Asks the run's server one thing and prints what it says: `python3 ask.py WAIT p.done 60`.
+pub(crate) const ASK: &str = "import os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(os.environ['OTTO_SOCKET'])
+s.sendall(' '.join(sys.argv[1:]).encode() + b'\\n')
+print(s.makefile().readline().rstrip())
+";
+
+/// An otto.yml of tasks that stream: of each its name, what it reads, and its bash.
+pub(crate) fn streaming(tasks: &[(&str, &str, &str)]) -> String {
+    let mut text = "tasks:\n".to_owned();
+    for (name, before, script) in tasks {
+        let script = script.trim().replace('\n', "\n      ");
+        text.push_str(&format!(
+            "  {name}:\n    streaming: true\n    before: [{before}]\n    bash: |\n      {script}\n"
+        ));
+    }
+    text
+}
+
 pub(crate) struct Project {
     folder: tempfile::TempDir,
 }

@@ -163,12 +163,25 @@ fn a_group_larger_than_the_limit_of_descriptors_runs_all_the_same() {
         text.push_str(&format!("  c{n}: {{streaming: true, before: [p], bash: 'wc -l'}}\n"));
     }
     let project = Project::new(&text);
-    let program = project.command(&[]).get_program().to_owned();
-    let mut limited = std::process::Command::new("bash");
-    limited.args(["-c", "ulimit -Sn 64; exec \"$0\""]).arg(program).current_dir(project.path(""));
-    limited.env("HOME", project.path("home")).env("XDG_RUNTIME_DIR", project.path("runtime"));
-    let output = limited.output().unwrap();
+    let output = limited("ulimit -Sn 64; exec \"$0\"", &project);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let out = String::from_utf8_lossy(&output.stdout);
     assert_eq!(out.lines().filter(|line| line.ends_with("] 3")).count(), 40, "{out}");
+    // Where the hard limit has no room for them, nothing is begun.
+    let output = limited("ulimit -n 256; exec \"$0\"", &project);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(said.contains("otto.yml:2: the 41 streaming tasks that start together with \"p\""));
+    assert!(said.ends_with("ulimit -Hn allows 256\n"), "{said}");
+    assert!(output.stdout.is_empty());
+}
+
+/// Runs otto-run from a line of bash.
+fn limited(script: &str, project: &Project) -> std::process::Output {
+    let program = project.command(&[]).get_program().to_owned();
+    let mut limited = std::process::Command::new("bash");
+    limited.args(["-c", script]).arg(program).current_dir(project.path(""));
+    limited.env("HOME", project.path("home")).env("XDG_RUNTIME_DIR", project.path("runtime"));
+    limited.output().unwrap()
 }

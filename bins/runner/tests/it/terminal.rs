@@ -1,6 +1,6 @@
 //! What a person at a terminal sees.
 
-use crate::project::Project;
+use crate::project::{Project, streaming};
 use nix::pty::openpty;
 use std::fs::File;
 use std::io::Read;
@@ -18,8 +18,8 @@ const TASKS: &str = concat!(
 );
 
 /// Runs with standard output and error on a terminal, and returns what was sent to it.
-fn on_a_terminal(arguments: &[&str], no_color: bool) -> String {
-    let project = Project::new(TASKS);
+fn on_a_terminal(tasks: &str, arguments: &[&str], no_color: bool) -> String {
+    let project = Project::new(tasks);
     let pty = openpty(None, None).unwrap();
     let mut command = project.command(arguments);
     command.env("TERM", "xterm").env_remove("NO_COLOR");
@@ -44,7 +44,7 @@ const UP_OR_CLEAR: [&str; 2] = ["\x1b[1A", "\x1b[2K"];
 
 #[test]
 fn bars_move_below_whole_lines() {
-    let screen = on_a_terminal(&[], false);
+    let screen = on_a_terminal(TASKS, &[], false);
     assert!(UP_OR_CLEAR.iter().any(|code| screen.contains(code)), "{screen:?}");
     assert!(screen.contains("2/4 (50%)") && screen.contains("rows"), "{screen:?}");
     assert!(screen.contains("\x1b[36m[a]\x1b[0m a whole line\r\n"), "{screen:?}");
@@ -54,10 +54,29 @@ fn bars_move_below_whole_lines() {
 
 #[test]
 fn no_color_and_plain_are_honoured() {
-    let screen = on_a_terminal(&[], true);
+    let screen = on_a_terminal(TASKS, &[], true);
     assert!(screen.contains("[a] a whole line\r\n"), "{screen:?}");
     assert!(!screen.contains("\x1b[3"), "{screen:?}");
-    let screen = on_a_terminal(&["--plain"], true);
+    let screen = on_a_terminal(TASKS, &["--plain"], true);
     assert!(!screen.contains('\x1b'), "{screen:?}");
     assert!(screen.contains("otto-run: a: 4/4 (100%)"), "{screen:?}");
+}
+
+#[test]
+fn streams_show_how_fast_they_go_beside_their_consumers() {
+    // Long enough for several looks at them.
+    let tasks = streaming(&[
+        ("p", "", "timeout 1.5 cat /dev/zero > \"$OTTO_OUTPUT_PIPE\" || true"),
+        ("c", "p", "cat > /dev/null"),
+        ("d", "p", "cat > /dev/null"),
+    ]);
+    let screen = on_a_terminal(&tasks, &[], true);
+    let shown = |task: &str| {
+        let mut pieces = screen.split(['\r', '\n']);
+        pieces.any(|piece| {
+            piece.contains(&format!("{task} ")) && piece.contains("<- p ") && piece.contains("iB/s")
+        })
+    };
+    assert!(shown("c") && shown("d"), "{screen:?}");
+    assert!(screen.contains("otto-run: p -> c: "), "{screen:?}");
 }
