@@ -64,7 +64,7 @@ impl Graph {
         let mean = most / u64::from(u64::ilog2(most)) * 3 / 2;
         let count = (bytes / self.moved() / mean).max(1);
         let settings = format!("seed={} count={count} most={most}", random.below(1 << 30));
-        let (mut tasks, mut readers) = (Tasks::new(), Vec::new());
+        let (mut tasks, mut readers, mut ended) = (Tasks::new(), Vec::new(), Vec::new());
         let name = |task: usize| format!("t{task}");
         let to = "> \"$OTTO_OUTPUT_PIPE\"";
         let ends = (0..self.paths.len()).filter(|task| !self.is_read(*task)).count();
@@ -82,14 +82,28 @@ impl Graph {
             };
             let before: Vec<String> = upstreams.iter().map(|task| name(*task)).collect();
             let before: Vec<&str> = before.iter().map(String::as_str).collect();
-            tasks = tasks.stream(&name(task), &before, &format!("exec \"$LOAD\" {script}"));
+            // Who waits for the end of a reader that is not below it can hold up a whole graph, which
+            // only keeping what others leave unread on the disk gets moving again.
+            let waits = match ended.last() {
+                Some(other) if random.below(3) == 0 => {
+                    format!("otto-get --wait {other}.done > /dev/null; ")
+                }
+                _ => String::new(),
+            };
+            let is_end = !self.is_read(task);
+            let then = if is_end { "otto-set done yes" } else { "" };
+            let script = format!("{waits}\"$LOAD\" {script}\n{then}");
+            tasks = tasks.stream(&name(task), &before, &script);
+            if is_end {
+                ended.push(name(task));
+            }
         }
         (tasks, readers)
     }
 }
 
 /// Chains, fan-outs, joins and diamonds of up to 20 tasks; readers know what must come and in which
-/// order on each way, and some leave in the middle.
+/// order on each way; some leave in the middle, some wait until others have read everything.
 #[test]
 fn graphs_of_any_shape_carry_everything() {
     let bytes = u64::from(times(1024)) << 20;
