@@ -120,7 +120,10 @@ otto_mmap_read() { \command otto-mmap-read "$@"; }
 otto_mmap_write() { __otto_store otto-mmap-write "$@"; }
 
 # otto_send RECORD...: each a line into this task's stream, without a process.
-# Without a record, standard input is sent. Status 3: this task has no stream.
+# Without a record, standard input is sent. Status 3: this task has no stream; 1:
+# all readers have gone. That ends a script by SIGPIPE, as it does any program
+# that writes into a pipe, and otto-run counts it as success; a script that wants
+# to go on says `trap '' PIPE` and looks at the status.
 otto_send() {
   \builtin local __otto_record
   if [[ $# -eq 0 ]]; then
@@ -139,15 +142,30 @@ otto_send() {
       \builtin return 2
     fi
   done
+  if [[ ! -w $OTTO_OUTPUT_PIPE ]]; then
+    \builtin printf 'otto_send: %s: cannot be written: has its run ended?\n' "$OTTO_OUTPUT_PIPE" >&2
+    \builtin return 3
+  fi
   # Appending never truncates, whatever somebody let the variable name.
-  \builtin printf '%s\n' "$@" >>"$OTTO_OUTPUT_PIPE"
+  if { \builtin printf '%s\n' "$@" >>"$OTTO_OUTPUT_PIPE"; } 2>/dev/null; then
+    \builtin return 0
+  fi
+  if [[ -p $OTTO_OUTPUT_PIPE ]]; then
+    \builtin printf 'otto_send: %s: all readers have gone\n' "$OTTO_OUTPUT_PIPE" >&2
+  else
+    \builtin printf 'otto_send: %s: could not be written\n' "$OTTO_OUTPUT_PIPE" >&2
+  fi
+  \builtin return 1
 }
 
 # otto_recv [-v VAR]: the next record of the streams this task reads, printed or
-# assigned. Status 1 at the end of the stream, as of `read`; 3: no stream.
-#   while otto_recv -v item; do ...; done
+# assigned as it is. A record is what stands before a line feed; the last line may
+# lack its own. Status 1 at the end of the stream, as of `read`; 6, with a line
+# that names it, when a producer failed and this is no end; 3: no stream.
+#   while otto_recv -v item || { end=$?; false; }; do ...; done
+#   [[ $end -eq 1 ]] # the whole stream was there
 otto_recv() {
-  \builtin local __otto_name='' __otto_text=''
+  \builtin local __otto_name='' __otto_text='' __otto_producer=''
   if [[ ${1-} == -v ]]; then
     __otto_name=${2-}
     __otto_variable otto_recv "$__otto_name" || \builtin return
@@ -166,9 +184,24 @@ otto_recv() {
     \builtin printf 'otto_recv: %s: cannot be read: has its run ended?\n' "$OTTO_INPUT_PIPE" >&2
     \builtin return 3
   fi
-  # A last line may lack its newline: read fails then, with the line in hand.
-  if ! IFS= \builtin read -r __otto_text <"$OTTO_INPUT_PIPE" && [[ -z $__otto_text ]]; then
-    \builtin return 1
+  # otto-run ends the stream of a failed producer only for those that say, before
+  # they read, that they look what kind of end it is.
+  if [[ -n ${OTTO_RUN_DIR-} && $OTTO_INPUT_PIPE == "$OTTO_RUN_DIR"/* &&
+    ! -e $OTTO_INPUT_PIPE.checked ]]; then
+    { \builtin : >>"$OTTO_INPUT_PIPE.checked"; } 2>/dev/null || \builtin :
+  fi
+  # A last line may lack its newline: read fails then, with the line in hand. One
+  # that a failed producer did not complete is no record.
+  if ! IFS= \builtin read -r __otto_text <"$OTTO_INPUT_PIPE"; then
+    if [[ -e $OTTO_INPUT_PIPE.failed ]]; then
+      IFS= \builtin read -r __otto_producer <"$OTTO_INPUT_PIPE.failed" || \builtin :
+      \builtin printf 'otto_recv: the producer %s failed: its stream broke off\n' \
+        "$__otto_producer" >&2
+      \builtin return 6
+    fi
+    if [[ -z $__otto_text ]]; then
+      \builtin return 1
+    fi
   fi
   if [[ -n $__otto_name ]]; then
     \builtin printf -v "$__otto_name" '%s' "$__otto_text"

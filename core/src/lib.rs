@@ -4,7 +4,8 @@
 //! Everything here is synchronous; nothing here prints, parses command lines or knows Python.
 //!
 //! # Layout
-//! - [`Key`], [`TaskName`], [`Pattern`], [`Json`], [`Object`], [`Values`]: the vocabulary.
+//! - [`Key`], [`TaskName`], [`Pattern`], [`Json`], [`Object`], [`Values`]: the vocabulary;
+//!   [`build_json`]: something else made of a JSON text in one pass.
 //! - [`Via`], [`open()`]: which transport carries it here.
 //! - [`fifo`]: streams between running processes: FIFOs, pipes, copying.
 //! - [`files`]: values in task output files.
@@ -35,7 +36,7 @@ mod via;
 mod watch;
 
 pub use error::{Error, ErrorKind, Result};
-pub use json::Json;
+pub use json::{Json, JsonBuilder, JsonText, build as build_json};
 pub use key::{Key, NO_TASK, Pattern, TaskName};
 pub use object::Object;
 pub use values::{Condition, TICK, Tick, Values, incremented};

@@ -24,12 +24,25 @@ pub(crate) fn to_json(value: &Bound<'_, PyAny>) -> PyResult<Json> {
         return Ok(Json::string(utf8(text)?));
     }
     let mut text = String::new();
-    if encode(value, 0, &mut text)? {
-        return lift(py, Json::parse_owned(text.into_bytes()));
+    append_json(value, &mut text)?;
+    lift(py, Json::parse_owned(text.into_bytes()))
+}
+
+/// Appends `value` as compact JSON, which has no line break.
+///
+/// # Errors
+/// As of [`to_json`]; something may have been appended then.
+pub(crate) fn append_json(value: &Bound<'_, PyAny>, out: &mut String) -> PyResult<()> {
+    let (py, from) = (value.py(), out.len());
+    if encode(value, 0, out)? {
+        return Ok(());
     }
+    out.truncate(from);
     let text = encoder(py)?.call1((value,)).map_err(|error| explain(py, error))?;
     let text = text.cast::<PyString>()?;
-    lift(py, Json::parse(utf8(text)?))
+    // Whatever `default` and subclasses have made of it.
+    out.push_str(lift(py, Json::parse(utf8(text)?))?.as_str());
+    Ok(())
 }
 
 /// The encoder's own complaints, as this module's.

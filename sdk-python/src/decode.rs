@@ -1,132 +1,177 @@
 //! Python's own types from JSON text, without running any Python: the `json` module takes longer to
 //! import than anything here takes to do.
 
-use crate::errors::lift;
-use memchr::memchr2;
-use otto_core::Json;
+use crate::errors::to_python;
+use crate::keys::{Keys, string};
+use otto_core::{Error, ErrorKind, Json, JsonBuilder, JsonText, build_json};
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyNone, PyString};
-use std::collections::HashMap;
 
 /// The Python object `json` says.
 ///
 /// # Errors
-/// `ValueError` for an integer with more digits than Python takes.
+/// `UsageError` for an integer with more digits than Python takes.
 pub(crate) fn from_json<'py>(py: Python<'py>, json: &Json) -> PyResult<Bound<'py, PyAny>> {
-    Decoder { py, text: json.as_str(), at: 0, keys: HashMap::new() }.value()
+    decode(py, json.as_str().as_bytes(), &mut Keys::default())
+        .map_err(|error| to_python(py, &error))
 }
 
-/// Reads text that has been checked and has no white space, so that nothing is left to go wrong with
-/// it; nor is it nested deeper than the stack allows.
+/// The Python object that `text` says, in one pass that also checks it.
+///
+/// # Errors
+/// What is wrong with it, and where.
+pub(crate) fn decode<'py>(
+    py: Python<'py>,
+    text: &[u8],
+    keys: &mut Keys,
+) -> otto_core::Result<Bound<'py, PyAny>> {
+    let mut decoder = Decoder { py, keys, open: Vec::new(), top: None, items: Vec::new() };
+    build_json(text, &mut decoder).map_err(|error| match std::str::from_utf8(text) {
+        // The place within one string says less than that in the whole.
+        Err(bad) => {
+            Error::new(ErrorKind::Usage, format!("not UTF-8 at byte {}", bad.valid_up_to()))
+        }
+        Ok(_) => error,
+    })?;
+    // A text that was accepted holds one value.
+    Ok(decoder.items.pop().unwrap_or_else(|| PyNone::get(py).to_owned().into_any()))
+}
+
 struct Decoder<'a, 'py> {
     py: Python<'py>,
-    text: &'a str,
-    at: usize,
-    /// The keys so far: most stand in many objects.
-    keys: HashMap<&'a str, Bound<'py, PyString>>,
+    keys: &'a mut Keys,
+    /// The objects and arrays around `top`, outermost first.
+    open: Vec<Open<'py>>,
+    /// What the next value goes into.
+    top: Option<Open<'py>>,
+    /// The items of all arrays not yet complete; in the end the one value.
+    items: Vec<Bound<'py, PyAny>>,
 }
 
-impl<'a, 'py> Decoder<'a, 'py> {
-    fn value(&mut self) -> PyResult<Bound<'py, PyAny>> {
-        match self.text.as_bytes()[self.at] {
-            b'{' => self.object(),
-            b'[' => self.array(),
-            b'"' => Ok(self.string()?.into_any()),
-            b't' => Ok(self.word("true", PyBool::new(self.py, true).to_owned().into_any())),
-            b'f' => Ok(self.word("false", PyBool::new(self.py, false).to_owned().into_any())),
-            b'n' => Ok(self.word("null", PyNone::get(self.py).to_owned().into_any())),
-            _ => self.number(),
-        }
-    }
+enum Open<'py> {
+    /// The object, and the key of its next value.
+    Object(Bound<'py, PyDict>, Option<Bound<'py, PyString>>),
+    /// Where its items begin.
+    Array(usize),
+}
 
-    fn word(&mut self, word: &str, value: Bound<'py, PyAny>) -> Bound<'py, PyAny> {
-        self.at += word.len();
-        value
-    }
-
-    fn object(&mut self) -> PyResult<Bound<'py, PyAny>> {
-        let object = PyDict::new(self.py);
-        while self.goes_on(b'}') {
-            let key = self.key()?;
-            // Past the colon.
-            self.at += 1;
-            object.set_item(key, self.value()?)?;
-        }
-        Ok(object.into_any())
-    }
-
-    fn array(&mut self) -> PyResult<Bound<'py, PyAny>> {
-        let mut items = Vec::new();
-        while self.goes_on(b']') {
-            items.push(self.value()?);
-        }
-        Ok(PyList::new(self.py, items)?.into_any())
-    }
-
-    /// Steps over the bracket that opens, a comma, or `close`; false for that.
-    fn goes_on(&mut self, close: u8) -> bool {
-        let byte = self.text.as_bytes()[self.at];
-        self.at += 1;
-        if matches!(byte, b'{' | b'[') && self.text.as_bytes()[self.at] == close {
-            self.at += 1;
-            return false;
-        }
-        byte != close
-    }
-
-    fn key(&mut self) -> PyResult<Bound<'py, PyString>> {
-        let raw = self.raw_string();
-        if let Some(known) = self.keys.get(raw) {
-            return Ok(known.clone());
-        }
-        let key = self.unquoted(raw)?;
-        self.keys.insert(raw, key.clone());
-        Ok(key)
-    }
-
-    fn string(&mut self) -> PyResult<Bound<'py, PyString>> {
-        let raw = self.raw_string();
-        self.unquoted(raw)
-    }
-
-    /// Steps over a string; returns it with its quotes.
-    fn raw_string(&mut self) -> &'a str {
-        let from = self.at;
-        let mut at = from + 1;
-        while let Some(found) = memchr2(b'"', b'\\', &self.text.as_bytes()[at..]) {
-            at += found + 1;
-            if self.text.as_bytes()[at - 1] == b'"' {
-                break;
+impl<'py> Decoder<'_, 'py> {
+    #[inline(always)]
+    fn value(&mut self, value: Bound<'py, PyAny>) -> otto_core::Result<()> {
+        if let Some(Open::Object(object, key)) = &mut self.top {
+            if let Some(key) = key.take() {
+                return object.set_item(key, value).map_err(|error| self.refused(&error));
             }
-            // Past what is escaped.
-            at += 1;
+        } else {
+            self.items.push(value);
         }
-        self.at = at;
-        &self.text[from..at]
+        Ok(())
     }
 
-    fn unquoted(&self, raw: &str) -> PyResult<Bound<'py, PyString>> {
-        let inside = &raw[1..raw.len() - 1];
-        if !inside.contains('\\') {
-            return Ok(PyString::new(self.py, inside));
+    /// What Python refuses to make, such as an integer of too many digits.
+    #[cold]
+    fn refused(&self, error: &PyErr) -> Error {
+        let text = error.value(self.py).to_string();
+        Error::new(ErrorKind::Usage, text.lines().next().unwrap_or_default())
+    }
+}
+
+impl JsonBuilder for Decoder<'_, '_> {
+    type Error = Error;
+
+    #[inline(always)]
+    fn open(&mut self, object: bool) -> otto_core::Result<()> {
+        let opened = match object {
+            true => Open::Object(PyDict::new(self.py), None),
+            false => Open::Array(self.items.len()),
+        };
+        if let Some(outer) = self.top.replace(opened) {
+            self.open.push(outer);
         }
-        let decoded = lift(self.py, Json::parse(raw))?.decode_string().unwrap_or_default();
-        Ok(PyString::new(self.py, &decoded))
+        Ok(())
     }
 
-    fn number(&mut self) -> PyResult<Bound<'py, PyAny>> {
-        let rest = &self.text[self.at..];
-        let length = rest.find([',', ']', '}']).unwrap_or(rest.len());
-        self.at += length;
-        let number = &rest[..length];
-        if let Ok(integer) = number.parse::<i64>() {
-            return Ok(integer.into_pyobject(self.py)?.into_any());
+    #[inline(always)]
+    fn close(&mut self) -> otto_core::Result<()> {
+        let closed = std::mem::replace(&mut self.top, self.open.pop());
+        let value = match closed {
+            Some(Open::Array(first)) => PyList::new(self.py, self.items.drain(first..))
+                .map_err(|error| self.refused(&error))?
+                .into_any(),
+            Some(Open::Object(object, _)) => object.into_any(),
+            None => return Ok(()),
+        };
+        self.value(value)
+    }
+
+    #[inline(always)]
+    fn key(&mut self, text: JsonText<'_>) -> otto_core::Result<()> {
+        let known = self.keys.get(self.py, text)?;
+        if let Some(Open::Object(_, key)) = &mut self.top {
+            *key = Some(known);
         }
-        if number.contains(['.', 'e', 'E'])
-            && let Ok(float) = number.parse()
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn string(&mut self, text: JsonText<'_>) -> otto_core::Result<()> {
+        self.value(string(self.py, text)?.into_any())
+    }
+
+    #[inline(always)]
+    fn number(&mut self, text: &[u8]) -> otto_core::Result<()> {
+        let value = match short_integer(text) {
+            Some(integer) => {
+                let Ok(integer) = integer.into_pyobject(self.py);
+                integer.into_any()
+            }
+            None => self.long_number(text)?,
+        };
+        self.value(value)
+    }
+
+    #[inline(always)]
+    fn word(&mut self, truth: Option<bool>) -> otto_core::Result<()> {
+        let value = match truth {
+            Some(truth) => PyBool::new(self.py, truth).to_owned().into_any(),
+            None => PyNone::get(self.py).to_owned().into_any(),
+        };
+        self.value(value)
+    }
+}
+
+impl<'py> Decoder<'_, 'py> {
+    #[inline(never)]
+    fn long_number(&self, text: &[u8]) -> otto_core::Result<Bound<'py, PyAny>> {
+        // Only ASCII is handed on as a number.
+        let text = std::str::from_utf8(text).unwrap_or_default();
+        if text.contains(['.', 'e', 'E'])
+            && let Ok(float) = text.parse()
         {
             return Ok(PyFloat::new(self.py, float).into_any());
         }
-        self.py.get_type::<PyInt>().call1((number,))
+        let integer = self.py.get_type::<PyInt>().call1((text,));
+        integer.map_err(|error| self.refused(&error))
     }
+}
+
+/// `text` as a number if it is an integer of up to 18 digits, as most are.
+#[inline(always)]
+fn short_integer(text: &[u8]) -> Option<i64> {
+    let (negative, digits) = match text {
+        [b'-', digits @ ..] => (true, digits),
+        digits => (false, digits),
+    };
+    if digits.len() > 18 {
+        return None;
+    }
+    let mut value: i64 = 0;
+    for byte in digits {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + i64::from(digit);
+    }
+    Some(if negative { -value } else { value })
 }

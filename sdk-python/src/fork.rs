@@ -1,8 +1,33 @@
 //! State that a forked child must not inherit.
 
-use pyo3::Python;
+use pyo3::prelude::*;
 use std::process;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
+
+/// How many forks lie between this process and the one that imported the module.
+static GENERATION: AtomicU32 = AtomicU32::new(1);
+
+/// A number that a forked child does not share with its parent; unlike a process ID it costs no system
+/// call. Never 0.
+pub(crate) fn generation() -> u32 {
+    GENERATION.load(Ordering::Relaxed)
+}
+
+/// Called by Python in a child it has forked.
+#[pyfunction]
+fn forked() {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Registers [`forked`].
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    let forked = pyo3::wrap_pyfunction!(forked, module)?;
+    let options = pyo3::types::PyDict::new(module.py());
+    options.set_item("after_in_child", forked)?;
+    module.py().import("os")?.call_method("register_at_fork", (), Some(&options))?;
+    Ok(())
+}
 
 /// One value a process. A forked child gets a new one, and the parent's copy is never touched
 /// there: a thread of the parent's may have held its locks at the moment of the fork.

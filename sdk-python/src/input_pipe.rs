@@ -1,82 +1,88 @@
-//! `otto.input_pipe()`.
+//! The reading side of a stream, as Python sees it. What asyncio has to do with it is in
+//! `otto/_streams.py`.
 
-use crate::convert::from_json;
 use crate::crossing::{blocking, deadline};
-use crate::errors::{lift, to_python};
+use crate::decode::decode;
+use crate::errors::{lift, to_python, usage};
+use crate::fork;
+use crate::keys::Keys;
+use crate::records::{Cut, Records, bad};
 use crate::stream::{Mode, location};
+use crate::turns::{Turn, Turns};
 use otto_core::run::variable;
-use otto_core::{Error, ErrorKind, Json, Result, TICK, Tick, fifo, limits};
+use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::prelude::*;
-use pyo3::sync::MutexExt;
-use pyo3::types::{PyBytes, PyString};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use std::fs::File;
-use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use pyo3::types::{PyBytes, PyEllipsis, PyString, PyTuple};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Asked of the pipe at a time.
-const CHUNK_BYTES: usize = 256 << 10;
-
-/// The reading side of a stream: iterates over its records, one a line.
-#[pyclass(module = "otto", frozen)]
-pub(crate) struct InputPipe {
-    /// Held by the thread that reads.
-    lines: Mutex<Lines>,
+/// Reads a stream record by record: what `otto.InputPipe` is based on.
+#[pyclass(module = "otto._otto", frozen, subclass)]
+pub(crate) struct RecordReader {
+    reading: Turns<Reading>,
+    /// Tells the thread whose turn it is that the stream is closed.
+    closing: Arc<AtomicBool>,
+    /// A task of an event loop waits for a record.
+    awaited: AtomicBool,
+    /// The [generation](fork::generation) that began to read; 0 before.
+    owner: AtomicU32,
     mode: Mode,
     timeout: Option<f64>,
 }
 
-/// Iterates over the stream this task reads: `OTTO_INPUT_PIPE`, or the run's stream `name`.
-///
-/// `mode` says what a line is: "json" any JSON value, "text" a str, "bytes" a bytes object, the
-/// latter two without their line end. Ends when the last writer has closed. Waits for each record
-/// up to `timeout` seconds and then raises `TimedOut`.
-///
-/// >>> import otto
-/// >>> with otto.serve():
-/// ...     otto.input_pipe("rows", timeout=0.01).read()
-/// Traceback (most recent call last):
-/// otto.errors.TimedOut: timeout: ...
-#[pyfunction]
-#[pyo3(signature = (name=None, *, mode="json", timeout=None))]
-pub(crate) fn input_pipe(
-    py: Python<'_>,
-    name: Option<&str>,
-    mode: &str,
-    timeout: Option<f64>,
-) -> PyResult<InputPipe> {
-    let mode = lift(py, Mode::parse(mode))?;
-    let path = lift(py, location(name, variable::INPUT_PIPE))?;
-    Ok(InputPipe { lines: Mutex::new(Lines::new(path)), mode, timeout })
+struct Reading {
+    records: Records,
+    keys: Keys,
 }
 
 #[pymethods]
-impl InputPipe {
+impl RecordReader {
+    #[new]
+    #[pyo3(signature = (name=None, *, mode="json", timeout=None))]
+    fn new(
+        py: Python<'_>,
+        name: Option<&str>,
+        mode: &str,
+        timeout: Option<f64>,
+    ) -> PyResult<RecordReader> {
+        // Whatever is wrong with it is said here and not by the first read.
+        deadline(py, timeout)?;
+        let mode = lift(py, Mode::parse(mode))?;
+        let from = lift(py, location(name, variable::INPUT_PIPE))?;
+        let cut = if mode == Mode::Raw { Cut::Pieces } else { Cut::Lines };
+        let closing = Arc::new(AtomicBool::new(false));
+        let records = Records::new(from, cut, Arc::clone(&closing));
+        Ok(RecordReader {
+            reading: Turns::new(Reading { records, keys: Keys::default() }),
+            closing,
+            awaited: AtomicBool::new(false),
+            owner: AtomicU32::new(0),
+            mode,
+            timeout,
+        })
+    }
+
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
         slf
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let deadline = deadline(py, self.timeout)?;
-        let mut lines = self.lock(py);
-        if !lines.has_line() {
-            let lines = &mut *lines;
-            blocking(py, |tick| lines.fill(deadline, tick))?;
-        }
-        let Some((number, line)) = lines.next() else { return Ok(None) };
-        match self.mode {
-            Mode::Bytes => Ok(Some(PyBytes::new(py, line).into_any())),
-            Mode::Text => match std::str::from_utf8(line) {
-                Ok(text) => Ok(Some(PyString::new(py, text).into_any())),
-                Err(_) => Err(to_python(py, &bad(number, "is not UTF-8"))),
-            },
-            Mode::Json => {
-                let json = Json::parse_bytes(line).map_err(|error| bad(number, &error.to_string()));
-                from_json(py, &lift(py, json)?).map(Some)
+        self.check_owner(py)?;
+        let mut reading = match self.reading.try_take() {
+            Some(reading) => reading,
+            None => self.reading.take(py, deadline(py, self.timeout)?)?,
+        };
+        if !reading.records.has_next() {
+            let deadline = deadline(py, self.timeout)?;
+            let reading = &mut *reading;
+            let filled = blocking(py, |tick| reading.records.fill(deadline, tick));
+            if self.closing.load(Ordering::Relaxed) {
+                reading.records.close();
             }
+            filled?;
         }
+        self.next(py, &mut reading)
     }
 
     /// The next record; None at the end of the stream.
@@ -84,9 +90,14 @@ impl InputPipe {
         self.__next__(py)
     }
 
-    /// Closes the stream: its writer will find that nobody reads.
-    fn close(&self, py: Python<'_>) {
-        self.lock(py).close();
+    /// Closes the stream: its writer will find that nobody reads. Who waits for a record is told
+    /// that it has ended.
+    fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+        // Whoever has the turn closes it; in a forked child nobody may, and nobody reads either.
+        if let Some(mut reading) = self.reading.try_take() {
+            reading.records.close();
+        }
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -94,121 +105,113 @@ impl InputPipe {
     }
 
     #[pyo3(signature = (*_exception))]
-    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, pyo3::types::PyTuple>) {
-        self.close(py);
-    }
-}
-
-impl InputPipe {
-    fn lock(&self, py: Python<'_>) -> MutexGuard<'_, Lines> {
-        self.lines.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn bad(number: u64, what: &str) -> Error {
-    Error::new(ErrorKind::Corrupt, format!("line {number} of the stream: {what}"))
-}
-
-/// Bytes of a stream, cut into lines.
-struct Lines {
-    path: PathBuf,
-    /// `None` before the first read and after the end.
-    file: Option<File>,
-    ended: bool,
-    buffer: Vec<u8>,
-    /// Where the next line begins.
-    start: usize,
-    /// Up to where no line end was found.
-    searched: usize,
-    number: u64,
-}
-
-impl Lines {
-    fn new(path: PathBuf) -> Lines {
-        let (start, searched, number) = (0, 0, 0);
-        Lines { path, file: None, ended: false, buffer: Vec::new(), start, searched, number }
+    fn __exit__(&self, _exception: &Bound<'_, PyTuple>) {
+        self.close();
     }
 
-    fn close(&mut self) {
-        self.file = None;
-        self.ended = true;
-        self.buffer = Vec::new();
-        (self.start, self.searched) = (0, 0);
+    /// The next record if it was read already, else `...`.
+    fn _at_hand<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let mut reading = self.turn_at_once(py)?;
+        self.next_or_ellipsis(py, &mut reading)
     }
 
-    /// Whether a whole line is there; afterwards `searched` is its end.
-    fn has_line(&mut self) -> bool {
-        match memchr::memchr(b'\n', &self.buffer[self.searched..]) {
-            Some(at) => {
-                self.searched += at;
-                true
-            }
-            None => {
-                self.searched = self.buffer.len();
-                false
-            }
-        }
+    /// The next record after one look into the pipe, which is readable; `...` if it is not whole yet.
+    fn _arrived<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let mut reading = self.turn_at_once(py)?;
+        reading.records.found_readable();
+        let inner = &mut *reading;
+        blocking(py, |_| inner.records.receive())?;
+        self.next_or_ellipsis(py, &mut reading)
     }
 
-    /// Reads until a whole line is there or the stream has ended.
-    fn fill(&mut self, deadline: Option<Instant>, tick: Tick<'_>) -> Result<()> {
-        while !self.ended && !self.has_line() {
-            if self.file.is_none() {
-                self.file = Some(fifo::open_read(&self.path, deadline, tick)?);
-            }
-            self.buffer.drain(..self.start);
-            self.searched -= self.start;
-            self.start = 0;
-            let length = self.buffer.len();
-            if length > limits::FRAME_BYTES_MAX {
-                let message = format!("is longer than {} bytes", limits::FRAME_BYTES_MAX);
-                return Err(bad(self.number + 1, &message));
-            }
-            self.wait(deadline, tick)?;
-            let Some(file) = &self.file else { continue };
-            self.buffer.resize(length + CHUNK_BYTES, 0);
-            let read = rustix::io::read(file, &mut self.buffer[length..]);
-            self.buffer.truncate(length + *read.as_ref().unwrap_or(&0));
-            match read {
-                Ok(0) => {
-                    self.file = None;
-                    self.ended = true;
-                }
-                Ok(_) | Err(Errno::INTR) => {}
-                Err(errno) => return Err(Error::io("read", &self.path, errno.into())),
-            }
+    /// The descriptor to watch when nothing is at hand, -1 at the end.
+    fn _descriptor(&self, py: Python<'_>) -> PyResult<RawFd> {
+        let mut reading = self.turn_at_once(py)?;
+        let descriptor = lift(py, reading.records.descriptor())?;
+        Ok(descriptor.map_or(-1, |descriptor| descriptor.as_raw_fd()))
+    }
+
+    /// Begins the wait of a task, of which there is one at a time.
+    fn _await(&self, py: Python<'_>) -> PyResult<()> {
+        if self.awaited.swap(true, Ordering::Relaxed) {
+            return Err(usage(
+                py,
+                "another task waits for a record of this stream: have one task read and hand records on",
+            ));
         }
         Ok(())
     }
 
-    /// Waits for bytes or the end.
-    fn wait(&self, deadline: Option<Instant>, tick: Tick<'_>) -> Result<()> {
-        let Some(file) = &self.file else { return Ok(()) };
-        loop {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let slice = left.map_or(TICK, |left| left.min(TICK));
-            let slice = Timespec { tv_sec: 0, tv_nsec: i64::from(slice.subsec_nanos()) };
-            match poll(&mut [PollFd::new(file, PollFlags::IN)], Some(&slice)) {
-                Ok(0) | Err(Errno::INTR) => tick()?,
-                Ok(_) => return Ok(()),
-                Err(errno) => return Err(Error::io("wait for", &self.path, errno.into())),
-            }
-            if left.is_some_and(|left| left.is_zero()) {
-                let message = format!("timeout: nothing came through {}", self.path.display());
-                return Err(Error::new(ErrorKind::TimedOut, message));
-            }
+    /// Ends the wait of a task.
+    fn _awaited(&self) {
+        self.awaited.store(false, Ordering::Relaxed);
+    }
+
+    #[getter]
+    fn _timeout(&self) -> Option<f64> {
+        self.timeout
+    }
+
+    /// The exception that says that nothing came in time.
+    fn _late(&self, py: Python<'_>) -> PyResult<PyErr> {
+        Ok(to_python(py, &self.turn_at_once(py)?.records.late()))
+    }
+}
+
+impl RecordReader {
+    /// A turn for code that must not block.
+    fn turn_at_once(&self, py: Python<'_>) -> PyResult<Turn<'_, Reading>> {
+        self.check_owner(py)?;
+        self.reading.try_take().ok_or_else(|| {
+            usage(py, "another thread is reading this stream: an event loop can't wait for it")
+        })
+    }
+
+    fn next_or_ellipsis<'py>(
+        &self,
+        py: Python<'py>,
+        reading: &mut Reading,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        if self.closing.load(Ordering::Relaxed) {
+            reading.records.close();
+        }
+        if !reading.records.has_next() {
+            return Ok(PyEllipsis::get(py).to_owned().into_any());
+        }
+        self.next(py, reading)?.ok_or_else(|| PyStopAsyncIteration::new_err(()))
+    }
+
+    /// The next record as Python's, `None` at the end.
+    #[inline]
+    fn next<'py>(
+        &self,
+        py: Python<'py>,
+        reading: &mut Reading,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let Some((number, record)) = lift(py, reading.records.next())? else { return Ok(None) };
+        match self.mode {
+            Mode::Bytes | Mode::Raw => Ok(Some(PyBytes::new(py, record).into_any())),
+            Mode::Text => match PyString::from_bytes(py, record) {
+                Ok(text) => Ok(Some(text.into_any())),
+                Err(_) => Err(to_python(py, &bad(number, "is not UTF-8"))),
+            },
+            Mode::Json => match decode(py, record, &mut reading.keys) {
+                Ok(value) => Ok(Some(value)),
+                Err(error) => Err(to_python(py, &bad(number, &error.to_string()))),
+            },
         }
     }
 
-    /// The next line and its number, after [`Lines::has_line`] or at the end.
-    fn next(&mut self) -> Option<(u64, &[u8])> {
-        if self.start == self.buffer.len() {
-            return None;
+    /// A forked child has a copy of what its parent had read, and both would read on in turns.
+    #[inline]
+    fn check_owner(&self, py: Python<'_>) -> PyResult<()> {
+        let now = fork::generation();
+        match self.owner.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed) {
+            Err(owner) if owner != now => Err(usage(
+                py,
+                "this stream was being read before a fork: open it again in the child",
+            )),
+            _ => Ok(()),
         }
-        let (from, end) = (self.start, self.searched);
-        self.start = (end + 1).min(self.buffer.len());
-        self.searched = self.start;
-        self.number += 1;
-        Some((self.number, &self.buffer[from..end]))
     }
 }

@@ -18,6 +18,7 @@ mod fork;
 mod format;
 mod functions;
 mod input_pipe;
+mod keys;
 mod later;
 mod layout;
 mod npy;
@@ -28,11 +29,13 @@ mod progress;
 mod progress_report;
 mod put_dataset;
 mod put_file;
+mod records;
 mod region;
 mod serve;
 mod shared_memory;
 mod stream;
 mod subscription;
+mod turns;
 mod values;
 
 use pyo3::prelude::*;
@@ -54,9 +57,9 @@ mod _otto {
         wait,
     };
     #[pymodule_export]
-    use crate::input_pipe::{InputPipe, input_pipe};
+    use crate::input_pipe::RecordReader;
     #[pymodule_export]
-    use crate::output_pipe::{OutputPipe, output_pipe};
+    use crate::output_pipe::RecordWriter;
     #[pymodule_export]
     use crate::progress::{Progress, progress};
     #[pymodule_export]
@@ -75,6 +78,7 @@ mod _otto {
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         otto_core::interrupt::install(crate::crossing::check_signals);
+        crate::fork::register(module)?;
         crate::exit::register(module)
     }
 }

@@ -16,6 +16,7 @@ def test_importing_otto_imports_next_to_nothing() -> None:
         "otto",
         "otto._datasets",
         "otto._otto",
+        "otto._streams",
         "otto.errors",
     ]
 

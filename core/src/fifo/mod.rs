@@ -1,7 +1,7 @@
 //! Streams between running processes: pipes with and without a name.
 //!
-//! - [`create`], [`path`], [`open_read`], [`open_write`]: a FIFO in the run's folder, for programs
-//!   that meet by name.
+//! - [`create`], [`path`], [`begin_read`], [`open_read`], [`open_write`]: a FIFO in the run's folder,
+//!   for programs that meet by name.
 //! - [`pipe()`]: a stream's two ends, for whoever starts both sides.
 //! - [`copy`]: bytes from one descriptor to another without passing through memory of ours.
 //! - [`holders`], [`queued`], [`look`]: who has a FIFO open and what is in it, without disturbing it.
@@ -22,7 +22,9 @@ mod relay;
 pub use copy::{Copied, copy, copy_counting};
 pub use failure::{check_in, failed_producer, is_checked, note_failure, remove_notes};
 pub use holders::{Direction, Holder, holders, look, queued};
-pub use named::{Unread, create, list, open_read, open_write, open_writes, path, remove};
+pub use named::{
+    Unread, begin_read, create, list, open_read, open_write, open_writes, path, remove,
+};
 pub use pipe::{Pipe, enlarge, pipe};
 pub use relay::{
     Control, Delivery, EdgeState, Event, Motion, Quota, Relay, Sampling, SinkId, SourceId, Spill,

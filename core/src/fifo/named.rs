@@ -116,6 +116,17 @@ fn name_of(path: &Path) -> Option<&str> {
     TaskName::parse(name).ok().map(|_| name)
 }
 
+/// Opens a stream for reading without waiting for anybody; nor will its reads wait. Until `poll` has
+/// found it readable once, a read that gives nothing says only that no writer has come yet.
+///
+/// # Errors
+/// [`ErrorKind::NotFound`] when there is no such stream.
+pub fn begin_read(path: &Path) -> Result<File> {
+    let file = open(path, File::options().read(true))?;
+    enlarge(&file);
+    Ok(file)
+}
+
 /// Opens a stream for reading and waits until something was written, or a writer came and went.
 ///
 /// # Errors
@@ -139,8 +150,7 @@ impl Unread {
     /// # Errors
     /// [`ErrorKind::NotFound`] when there is no such stream.
     pub fn open(path: &Path) -> Result<Unread> {
-        let file = open(path, File::options().read(true))?;
-        enlarge(&file);
+        let file = begin_read(path)?;
         Ok(Unread { path: path.to_owned(), file })
     }
 

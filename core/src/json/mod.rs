@@ -4,9 +4,11 @@
 //! the order of keys survive; only white space between tokens is dropped. NaN and lone surrogates
 //! are refused.
 
+mod build;
 mod plain;
 mod scan;
 
+pub use build::{JsonBuilder, JsonText, build};
 use plain::plain_end;
 use scan::compact;
 pub(crate) use scan::{compacted, members, scan};

@@ -1,5 +1,6 @@
 //! One pass over JSON text, without recursion: is it valid, is it compact, where are its members.
 
+use super::build::{JsonBuilder, JsonText, Nothing};
 use super::hex4;
 use super::plain::plain_end;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,8 +26,8 @@ pub(crate) struct Shape {
 
 /// Checks that `text` (UTF-8) is exactly one JSON value.
 pub(crate) fn scan(text: &[u8]) -> Result<Shape> {
-    let mut scanner = Scanner { text, compact: true };
-    let end = scanner.value(0)?;
+    let mut scanner = Scanner::new(text);
+    let end = scanner.value(0, &mut Nothing)?;
     scanner.end(end)?;
     Ok(Shape { compact: scanner.compact })
 }
@@ -34,7 +35,7 @@ pub(crate) fn scan(text: &[u8]) -> Result<Shape> {
 /// The members of the object `text` holds: raw key (with quotes) and value as spans of `text`, all
 /// of it checked.
 pub(crate) fn members(text: &str) -> Result<(Vec<(&str, &str)>, Shape)> {
-    let mut scanner = Scanner { text: text.as_bytes(), compact: true };
+    let mut scanner = Scanner::new(text.as_bytes());
     let mut at = scanner.white(0);
     if scanner.peek(at) != Some(b'{') {
         return Err(invalid(at, "expected an object"));
@@ -46,10 +47,10 @@ pub(crate) fn members(text: &str) -> Result<(Vec<(&str, &str)>, Shape)> {
     } else {
         loop {
             let from = scanner.white(at);
-            let key_end = scanner.string(scanner.quote(from)?)?;
+            let key_end = scanner.string(scanner.quote(from)?)?.0;
             let value = scanner.colon(key_end)?;
             let value = scanner.white(value);
-            let end = scanner.value(value)?;
+            let end = scanner.value(value, &mut Nothing)?;
             members.push((&text[from..key_end], &text[value..end]));
             at = scanner.white(end);
             match scanner.peek(at) {
@@ -68,12 +69,16 @@ pub(crate) fn members(text: &str) -> Result<(Vec<(&str, &str)>, Shape)> {
 
 /// Its methods take the place where something begins and return the one behind it: a place that
 /// is kept in a register is what makes this fast.
-struct Scanner<'a> {
+pub(super) struct Scanner<'a> {
     text: &'a [u8],
     compact: bool,
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
+    pub(super) fn new(text: &'a [u8]) -> Scanner<'a> {
+        Scanner { text, compact: true }
+    }
+
     #[inline(always)]
     fn peek(&self, at: usize) -> Option<u8> {
         self.text.get(at).copied()
@@ -96,42 +101,65 @@ impl Scanner<'_> {
         at
     }
 
-    fn end(&mut self, at: usize) -> Result<()> {
+    pub(super) fn end(&mut self, at: usize) -> Result<()> {
         let at = self.white(at);
         if at < self.text.len() { Err(invalid(at, "text after the value")) } else { Ok(()) }
     }
 
     /// One value with everything in it. `objects` holds a bit per open level: object or array.
-    fn value(&mut self, mut at: usize) -> Result<usize> {
+    pub(super) fn value<B: JsonBuilder>(
+        &mut self,
+        mut at: usize,
+        builder: &mut B,
+    ) -> std::result::Result<usize, B::Error> {
         let mut objects: u128 = 0;
         let mut depth = 0;
         loop {
             at = self.white(at);
             match self.peek(at) {
-                Some(b'"') => at = self.string(at + 1)?,
-                Some(b'-' | b'0'..=b'9') => at = self.number(at)?,
+                Some(b'"') => {
+                    let (end, text) = self.string(at + 1)?;
+                    builder.string(text)?;
+                    at = end;
+                }
+                Some(b'-' | b'0'..=b'9') => {
+                    let end = self.number(at)?;
+                    builder.number(&self.text[at..end])?;
+                    at = end;
+                }
                 Some(open @ (b'{' | b'[')) => {
                     if depth == JSON_DEPTH_MAX {
-                        return Err(invalid(at, "nested deeper than 128 levels"));
+                        return Err(invalid(at, "nested deeper than 128 levels").into());
                     }
                     at = self.white(at + 1);
                     let object = open == b'{';
+                    builder.open(object)?;
                     if self.peek(at) == Some(if object { b'}' } else { b']' }) {
+                        builder.close()?;
                         at += 1;
                     } else {
                         objects = objects << 1 | u128::from(object);
                         depth += 1;
                         if object {
-                            at = self.key(at)?;
+                            at = self.key(at, builder)?;
                         }
                         continue;
                     }
                 }
-                Some(b't') => at = self.word(at, b"true")?,
-                Some(b'f') => at = self.word(at, b"false")?,
-                Some(b'n') => at = self.word(at, b"null")?,
-                Some(_) => return Err(invalid(at, "expected a value")),
-                None => return Err(invalid(at, "the text ends too early")),
+                Some(b't') => {
+                    at = self.word(at, b"true")?;
+                    builder.word(Some(true))?;
+                }
+                Some(b'f') => {
+                    at = self.word(at, b"false")?;
+                    builder.word(Some(false))?;
+                }
+                Some(b'n') => {
+                    at = self.word(at, b"null")?;
+                    builder.word(None)?;
+                }
+                Some(_) => return Err(invalid(at, "expected a value").into()),
+                None => return Err(invalid(at, "the text ends too early").into()),
             }
             // A value is complete: close what it completes, or go on to the next one.
             loop {
@@ -144,16 +172,17 @@ impl Scanner<'_> {
                     Some(b',') => {
                         at += 1;
                         if object {
-                            at = self.key(at)?;
+                            at = self.key(at, builder)?;
                         }
                         break;
                     }
                     Some(b'}') if object => at += 1,
                     Some(b']') if !object => at += 1,
-                    Some(_) if object => return Err(invalid(at, "expected , or }")),
-                    Some(_) => return Err(invalid(at, "expected , or ]")),
-                    None => return Err(invalid(at, "the text ends too early")),
+                    Some(_) if object => return Err(invalid(at, "expected , or }").into()),
+                    Some(_) => return Err(invalid(at, "expected , or ]").into()),
+                    None => return Err(invalid(at, "the text ends too early").into()),
                 }
+                builder.close()?;
                 objects >>= 1;
                 depth -= 1;
             }
@@ -162,11 +191,17 @@ impl Scanner<'_> {
 
     /// A key and its colon.
     #[inline(always)]
-    fn key(&mut self, at: usize) -> Result<usize> {
+    fn key<B: JsonBuilder>(
+        &mut self,
+        at: usize,
+        builder: &mut B,
+    ) -> std::result::Result<usize, B::Error> {
         let at = self.white(at);
         let inside = self.quote(at)?;
-        let end = self.string(inside)?;
-        self.colon(end)
+        let (end, text) = self.string(inside)?;
+        let at = self.colon(end)?;
+        builder.key(text)?;
+        Ok(at)
     }
 
     #[inline(always)]
@@ -186,14 +221,20 @@ impl Scanner<'_> {
         }
     }
 
-    /// The rest of a string behind its opening quote.
+    /// The rest of a string behind its opening quote: where it ends, and what is in it.
     #[inline(always)]
-    fn string(&self, mut at: usize) -> Result<usize> {
+    fn string(&self, from: usize) -> Result<(usize, JsonText<'a>)> {
+        let (mut at, mut escaped) = (from, false);
         loop {
             at = plain_end(self.text, at);
             match self.peek(at) {
-                Some(b'"') => return Ok(at + 1),
-                Some(b'\\') => at = self.escape(at)?,
+                Some(b'"') => {
+                    return Ok((at + 1, JsonText { inside: &self.text[from..at], escaped }));
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    at = self.escape(at)?;
+                }
                 Some(_) => return Err(invalid(at, "a control character must be escaped")),
                 None => return Err(invalid(at, "a string without its closing quote")),
             }

@@ -10,9 +10,7 @@
 from otto._datasets import Dataset, DatasetWriter, create_dataset, open_dataset, put_dataset
 from otto._otto import (
     Event,
-    InputPipe,
     OttoClient,
-    OutputPipe,
     Progress,
     Server,
     SharedMemory,
@@ -24,10 +22,8 @@ from otto._otto import (
     get_many,
     get_with_revision,
     incr,
-    input_pipe,
     list_datasets,
     list_keys,
-    output_pipe,
     progress,
     publish,
     remove_dataset,
@@ -37,6 +33,7 @@ from otto._otto import (
     subscribe,
     wait,
 )
+from otto._streams import InputPipe, OutputPipe, input_pipe, output_pipe
 from otto.errors import (
     ConditionFailed,
     Corrupt,

@@ -18,11 +18,11 @@ from typing_extensions import disjoint_base
 __all__ = [
     "DatasetMemory",
     "Event",
-    "InputPipe",
     "OpenDataset",
     "OttoClient",
-    "OutputPipe",
     "Progress",
+    "RecordReader",
+    "RecordWriter",
     "Server",
     "SharedMemory",
     "Subscription",
@@ -34,10 +34,8 @@ __all__ = [
     "get_many",
     "get_with_revision",
     "incr",
-    "input_pipe",
     "list_datasets",
     "list_keys",
-    "output_pipe",
     "progress",
     "publish",
     "put_elements",
@@ -55,7 +53,7 @@ _Item = TypeVar("_Item")
 _Default = TypeVar("_Default")
 _Via = Literal["socket", "files", "mmap"]
 _Scope = Literal["task", "global"]
-_Mode = Literal["json", "text", "bytes"]
+_Mode = Literal["json", "text", "bytes", "raw"]
 
 @type_check_only
 class _ArrowStream(Protocol):
@@ -122,12 +120,6 @@ def progress(
     description: str | None = None,
     message: str | None = None,
 ) -> Progress[Any]: ...
-def input_pipe(
-    name: str | None = None, *, mode: _Mode = "json", timeout: float | None = None
-) -> InputPipe: ...
-def output_pipe(
-    name: str | None = None, *, mode: _Mode = "json", timeout: float | None = None
-) -> OutputPipe: ...
 def put_elements(name: str, data: object, dtype: object, spill: bool) -> None: ...
 def put_file(
     name: str, descriptor: int, position: int | None, head: bytes, spill: bool
@@ -205,8 +197,11 @@ class Progress(Generic[_Item]):
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
 
-@final
-class InputPipe:
+@disjoint_base
+class RecordReader:
+    def __new__(
+        cls, name: str | None = None, *, mode: _Mode = "json", timeout: float | None = None
+    ) -> Self: ...
     def read(self) -> Any: ...
     def close(self) -> None: ...
     def __iter__(self) -> Self: ...
@@ -214,9 +209,13 @@ class InputPipe:
     def __enter__(self) -> Self: ...
     def __exit__(self, *_exception: object) -> None: ...
 
-@final
-class OutputPipe:
+@disjoint_base
+class RecordWriter:
+    def __new__(
+        cls, name: str | None = None, *, mode: _Mode = "json", timeout: float | None = None
+    ) -> Self: ...
     def write(self, record: Any) -> None: ...
+    def writelines(self, records: Iterable[Any]) -> None: ...
     def flush(self) -> None: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
