@@ -29,8 +29,11 @@ impl Copiers {
         Ok(pipe.read)
     }
 
-    /// What the relay writes for `to`, likewise.
+    /// What the relay writes for `to`, likewise; what we have opened ourselves nobody shares.
     pub(super) fn sink(&mut self, to: &Output) -> Result<OwnedFd> {
+        if !to.standard {
+            return duplicate(&to.fd);
+        }
         if let Some(own) = opened_anew(&to.fd, File::options().write(true)) {
             return Ok(own);
         }

@@ -15,6 +15,9 @@ use streams::Named;
 pub(super) fn run(arguments: &ArgMatches) -> Done {
     let site = Site::named(arguments);
     let wanted = arguments.given("NAME");
+    if let Some(name) = wanted.filter(|name| !name.contains('/')) {
+        site.path(name)?;
+    }
     let mut streams = streams::find(&site, wanted)?;
     let mut edges = match site.socket()? {
         Some(socket) => edges::measure(&socket)?,

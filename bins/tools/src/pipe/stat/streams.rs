@@ -68,19 +68,35 @@ impl Named {
         if names.is_empty() { "-".to_owned() } else { names.join(", ") }
     }
 
-    /// Who waits for whom.
+    /// Who waits for whom: seen in the kernel, or clear from who is not there.
     fn words(&self) -> String {
-        let other = |direction| match self.those_who(direction).next() {
-            Some(holder) => holder.name.clone(),
-            None if direction == Direction::Write => "a writer".to_owned(),
-            None => "a reader".to_owned(),
-        };
-        let sides = [(Direction::Read, Direction::Write), (Direction::Write, Direction::Read)];
-        let waiting = sides.into_iter().flat_map(|(who, whom)| {
-            let waits = self.those_who(who).filter(|holder| holder.waits);
-            waits.map(move |holder| format!("{} waits for {}", holder.name, other(whom)))
-        });
-        waiting.collect::<Vec<_>>().join("; ")
+        let (readers, writers) = (self.known(Direction::Read), self.known(Direction::Write));
+        match (readers.is_empty(), writers.is_empty()) {
+            (false, true) if self.queued == Some(0) => format!("{readers} waits for a writer"),
+            (true, false) => "nobody reads it".to_owned(),
+            _ => {
+                let sides = [(Direction::Read, writers), (Direction::Write, readers)];
+                let waiting = sides.into_iter().flat_map(|(who, whom)| {
+                    let waits = self.those_who(who).filter(|holder| holder.waits);
+                    waits.map(move |holder| format!("{} waits for {whom}", self.called(holder)))
+                });
+                waiting.collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+
+    /// What those of one side are called.
+    fn known(&self, direction: Direction) -> String {
+        self.those_who(direction).map(|holder| self.called(holder)).collect::<Vec<_>>().join(", ")
+    }
+
+    /// By name; where that is not enough, with the number.
+    fn called(&self, holder: &Holder) -> String {
+        let namesakes = self.holders.iter().filter(|other| other.name == holder.name);
+        if namesakes.into_iter().any(|other| other.id != holder.id) {
+            return format!("{} ({})", holder.name, holder.id);
+        }
+        holder.name.clone()
     }
 
     pub(super) fn row(&self) -> [String; 5] {
