@@ -225,7 +225,10 @@ impl Relay {
                 let is_waiting = self.sinks.iter().any(waits);
                 is_waiting.then(|| watch.due().saturating_duration_since(now))
             };
-            if moved && last_turn.is_some_and(|last| now.duration_since(last) < BUSY) {
+            if moved
+                && !self.sources.iter().any(Source::is_sharded)
+                && last_turn.is_some_and(|last| now.duration_since(last) < BUSY)
+            {
                 std::thread::sleep(PAUSE);
             }
             if self.wait(stop, timeout)? {

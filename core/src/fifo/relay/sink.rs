@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 /// Read from the disk at a time.
 const SPILL_READ_BYTES: u64 = 256 << 10;
+/// Looked through at a time for the end of a line too long to be held whole.
+const SEARCH_BYTES: u64 = 32 << 10;
 /// A pipe of one page can be written exactly when its reader has taken all that was in it.
 const PAGE_BYTES: u64 = 4096;
 /// A sink that is back for more after this time gets twice as much at once,
@@ -180,7 +182,7 @@ impl Sink {
         let Some(to) = &self.to else { return Ok(()) };
         let edge = &mut self.edges[turn.edge];
         let source = &sources[edge.source];
-        let end = turn.until.unwrap_or(source.end());
+        let end = turn.until.unwrap_or(source.end().min(edge.position + SEARCH_BYTES));
         let mut bytes = match &edge.spill {
             Some(spill) if edge.position < spill.end() => {
                 let end = end.min(spill.end()).min(edge.position + SPILL_READ_BYTES);

@@ -79,27 +79,29 @@ impl Relay {
             if spill.end() < window.end() {
                 spill.append(window.bytes(spill.end(), window.end()));
             }
-            if edge.position == spill.end() {
-                // It has caught up: from here on memory will do.
-                edge.spill = None;
-            }
         }
     }
 
-    /// Writes to every sink what it has room for, the first of them another one each time.
+    /// Writes to every sink what it has room for, first to the one behind the last that took any.
     fn hand_out(&mut self) -> bool {
         let count = self.sinks.len();
+        let first = self.first;
         let mut moved = false;
-        for step in 0..count {
-            let place = (self.first + step) % count;
-            moved |= self.sinks[place].write(&mut self.sources, &mut self.scratch);
+        for place in (first..count).chain(0..first) {
+            if self.sinks[place].write(&mut self.sources, &mut self.scratch) {
+                moved = true;
+                self.first = (place + 1) % count;
+            }
         }
-        self.first = if count == 0 { 0 } else { (self.first + 1) % count };
         moved
     }
 
     /// Makes room for what all sinks have taken.
     fn forget_taken(&mut self) {
+        for edge in self.sinks.iter_mut().flat_map(|sink| &mut sink.edges) {
+            // What has caught up with its spill takes the rest from memory.
+            edge.spill.take_if(|spill| edge.position >= spill.end());
+        }
         for (place, source) in self.sources.iter_mut().enumerate() {
             if source.is_drained() || source.window.is_empty() {
                 continue;

@@ -4,8 +4,8 @@ use crate::limits::RELAY_BUFFER_BYTES;
 use rustix::io::Errno;
 use std::os::fd::AsFd;
 
-/// With less room than this behind the newest byte, the rest moves to the front before a read.
-const ROOM_BYTES_MIN: usize = 128 << 10;
+/// Beyond what it holds, so that the rest moves to the front only after this much was taken.
+const SLACK_BYTES: usize = RELAY_BUFFER_BYTES / 2;
 
 /// Bytes `start()..end()` of a stream; positions count bytes since its beginning.
 #[derive(Debug, Default)]
@@ -40,17 +40,18 @@ impl Window {
         &self.data[at(from)..at(to)]
     }
 
-    /// Reads what fits, and returns where it begins; `None` at the end of the stream.
+    /// Reads what fits, which must be something, and returns where it begins; `None` at the end of the stream.
     pub(super) fn read(&mut self, from: impl AsFd) -> Result<Option<u64>, Errno> {
         if self.data.is_empty() {
-            self.data = vec![0; RELAY_BUFFER_BYTES];
+            self.data = vec![0; RELAY_BUFFER_BYTES + SLACK_BYTES];
         }
-        if self.data.len() - self.tail < ROOM_BYTES_MIN && self.head > 0 {
+        if self.tail == self.data.len() {
             self.data.copy_within(self.head..self.tail, 0);
             (self.head, self.tail) = (0, self.tail - self.head);
         }
         let begin = self.end();
-        match rustix::io::read(from, &mut self.data[self.tail..])? {
+        let room_end = self.data.len().min(self.head + RELAY_BUFFER_BYTES);
+        match rustix::io::read(from, &mut self.data[self.tail..room_end])? {
             0 => Ok(None),
             count => {
                 self.tail += count;
@@ -89,14 +90,16 @@ mod tests {
         let mut window = Window::default();
         window.pass_over(7);
         let mut step = 1;
-        while let Some(begin) = window.read(&file).unwrap() {
+        loop {
+            assert!(!window.is_full());
+            let Some(begin) = window.read(&file).unwrap() else { break };
             assert!(begin >= 7 && window.end() - window.start() <= RELAY_BUFFER_BYTES as u64);
             let (start, end) = (window.start(), window.end());
             assert!(
                 window.bytes(start, end) == &sent[start as usize - 7..end as usize - 7],
                 "{start}"
             );
-            step = (step * 3) % 1_000_003;
+            step = (step * 3) % 100_003;
             window.forget((start + 1 + step).min(end));
         }
         assert_eq!(window.end(), 7 + sent.len() as u64);

@@ -1,3 +1,9 @@
+//! A relay between threads that write and read.
+
+mod control;
+mod shards;
+mod stalls;
+
 use super::*;
 use crate::fifo::{Pipe, pipe};
 use std::collections::HashMap;

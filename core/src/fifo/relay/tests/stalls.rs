@@ -1,0 +1,154 @@
+//! Streams that wait for each other.
+
+use super::*;
+use std::sync::mpsc;
+use std::time::Duration;
+
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// One source, two sinks and a quota; events go to the receiver.
+struct Fork {
+    write: File,
+    reads: [OwnedFd; 2],
+    control: Control,
+    events: mpsc::Receiver<Event>,
+    relay: thread::JoinHandle<()>,
+    quota: std::sync::Arc<Quota>,
+    _stop: Pipe,
+    _folder: tempfile::TempDir,
+}
+
+fn fork(quota: u64) -> Fork {
+    let Pipe { read, write } = pipe().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let quota = Quota::new(quota);
+    let mut relay = Relay::new();
+    relay.spill(Spill::new(folder.path().to_owned(), std::sync::Arc::clone(&quota)));
+    let source = relay.source(read).unwrap();
+    let reads = [(); 2].map(|()| {
+        let out = pipe().unwrap();
+        let sink = relay.sink(out.write).unwrap();
+        relay.connect(source, sink);
+        out.read
+    });
+    let control = relay.control().unwrap();
+    let (news, events) = mpsc::channel();
+    let stop = pipe().unwrap();
+    let watched = stop.read.try_clone().unwrap();
+    let relay = thread::spawn(move || {
+        let _ = relay.run(&watched, |event| drop(news.send(event)));
+    });
+    Fork { write: write.into(), reads, control, events, relay, quota, _stop: stop, _folder: folder }
+}
+
+#[test]
+fn a_consumer_that_waits_for_its_sibling_stops_nobody() {
+    let fork = fork(64 << 20);
+    let sent = noise(5, 30_000_000);
+    let [first, second] = fork.reads;
+    let first = reader(first);
+    let (mut write, bytes) = (fork.write, sent.clone());
+    let writer = thread::spawn(move || write.write_all(&bytes).unwrap());
+    // The second reads nothing before the first has read all.
+    assert!(first.join().unwrap() == sent);
+    writer.join().unwrap();
+    let event = fork.events.recv_timeout(DEADLINE).unwrap();
+    assert!(matches!(event, Event::Spilling(SourceId(0), SinkId(1))), "{event:?}");
+    let edges = fork.control.edges();
+    assert!(edges[1].spilled > 20_000_000 && edges[1].motion == Motion::Full, "{edges:?}");
+    assert!(fork.quota.used() >= edges[1].spilled);
+    assert!(reader(second).join().unwrap() == sent);
+    fork.relay.join().unwrap();
+    assert_eq!(fork.quota.used(), 0);
+}
+
+#[test]
+fn a_consumer_that_somebody_waits_for_elsewhere_stops_nobody() {
+    let Pipe { read, write } = pipe().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut relay = Relay::new();
+    relay.spill(Spill::new(folder.path().to_owned(), Quota::new(64 << 20)));
+    let source = relay.source(read).unwrap();
+    let out = pipe().unwrap();
+    let sink = relay.sink(out.write).unwrap();
+    relay.connect(source, sink);
+    relay.control().unwrap().set_waited_for(true);
+    let relay = run(relay);
+    let sent = noise(6, 10_000_000);
+    File::from(write).write_all(&sent).unwrap();
+    assert!(reader(out.read).join().unwrap() == sent);
+    assert!(matches!(relay.join().unwrap()[0], Event::Spilling(..)));
+}
+
+#[test]
+fn a_stall_beyond_the_quota_is_reported_and_ends_when_somebody_reads() {
+    let fork = fork(3 << 20);
+    let sent = noise(7, 20_000_000);
+    let [first, second] = fork.reads;
+    let first = reader(first);
+    let (mut write, bytes) = (fork.write, sent.clone());
+    let writer = thread::spawn(move || write.write_all(&bytes).unwrap());
+    let spilling = fork.events.recv_timeout(DEADLINE).unwrap();
+    assert!(matches!(spilling, Event::Spilling(..)), "{spilling:?}");
+    let event = fork.events.recv_timeout(DEADLINE).unwrap();
+    let Event::Stalled(stall) = event else { panic!("{event:?}") };
+    assert_eq!(stall.full, [(SourceId(0), SinkId(1))]);
+    assert_eq!(stall.starved, [(SourceId(0), SinkId(0))]);
+    assert_eq!(fork.quota.used(), 3 << 20);
+    assert!(reader(second).join().unwrap() == sent);
+    assert!(first.join().unwrap() == sent);
+    writer.join().unwrap();
+    fork.relay.join().unwrap();
+}
+
+#[test]
+fn a_long_line_of_a_diamond_does_not_stop_it() {
+    // s feeds a and b, j merges them. The line of a is longer than the relay's memory, so j has
+    // to wait for its end while b, whose turn it is not, takes nothing more from s.
+    let folder = tempfile::tempdir().unwrap();
+    let mut relay = Relay::new();
+    relay.spill(Spill::new(folder.path().to_owned(), Quota::new(64 << 20)));
+    let [s, a, b] = [(); 3].map(|()| pipe().unwrap());
+    let [a_in, b_in, j_in] = [(); 3].map(|()| pipe().unwrap());
+    let sources = [s.read, a.read, b.read].map(|read| relay.source(read).unwrap());
+    let sinks = [a_in.write, b_in.write, j_in.write].map(|write| relay.sink(write).unwrap());
+    for (source, sink) in [(0, 0), (0, 1), (1, 2), (2, 2)] {
+        relay.connect(sources[source], sinks[sink]);
+    }
+    let relay = run(relay);
+    let copy = |from: OwnedFd, to: OwnedFd, ends: &'static [u8]| {
+        thread::spawn(move || {
+            let (mut from, mut to) = (File::from(from), File::from(to));
+            let mut buffer = vec![0; 64 << 10];
+            loop {
+                let count = from.read(&mut buffer).unwrap();
+                if count == 0 {
+                    return to.write_all(ends).unwrap();
+                }
+                // Lines of b are short, a's only one is as long as all of the stream.
+                buffer[..count].iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| {
+                    if !ends.is_empty() {
+                        *byte = b' ';
+                    }
+                });
+                to.write_all(&buffer[..count]).unwrap();
+            }
+        })
+    };
+    let tasks = [copy(a_in.read, a.write, b"\n"), copy(b_in.read, b.write, b"")];
+    let out = reader(j_in.read);
+    let mut write = File::from(s.write);
+    let line = [&noise(8, 99)[..], b"\n"].concat();
+    for _ in 0..80_000 {
+        write.write_all(&line).unwrap();
+    }
+    drop(write);
+    let out = out.join().unwrap();
+    assert_eq!(out.len(), 2 * 8_000_000 + 1);
+    let mut lengths: Vec<usize> = out.split(|byte| *byte == b'\n').map(<[u8]>::len).collect();
+    lengths.sort_unstable();
+    assert_eq!(lengths.len(), 80_002);
+    assert_eq!((lengths[1], lengths[80_000], lengths[80_001]), (99, 99, 8_000_000));
+    tasks.into_iter().for_each(|task| task.join().unwrap());
+    relay.join().unwrap();
+}
