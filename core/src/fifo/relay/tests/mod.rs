@@ -1,6 +1,7 @@
 //! A relay between threads that write and read.
 
 mod control;
+mod random;
 mod shards;
 mod stalls;
 
