@@ -266,8 +266,8 @@ impl Dispatch {
         self.deliveries.extend(over.map(|wait| (wait.client, Delivery::ProducerEnded(wait.key))));
     }
 
-    /// The tasks for whose keys somebody waits.
-    pub(super) fn awaited_tasks(&self) -> BTreeSet<String> {
+    /// Who waits for which task's keys.
+    pub(super) fn waits(&self) -> BTreeSet<(Option<String>, String)> {
         self.waits.tasks()
     }
 

@@ -82,9 +82,11 @@ impl Waits {
         taken.into_iter().filter_map(|client| self.remove(client)).collect()
     }
 
-    /// The tasks for whose keys somebody waits.
-    pub(super) fn tasks(&self) -> BTreeSet<String> {
-        self.by_key.keys().map(|key| task_of(key).to_owned()).collect()
+    /// Who waits for which task's keys: the task that waits, where that is known, and the other.
+    pub(super) fn tasks(&self) -> BTreeSet<(Option<String>, String)> {
+        let waits = self.by_client.values();
+        let waiter = |wait: &Wait| wait.task.as_deref().map(str::to_owned);
+        waits.map(|wait| (waiter(wait), task_of(&wait.key).to_owned())).collect()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {

@@ -226,6 +226,7 @@ impl Engine<'_> {
     /// What every end of a task brings with it; whether its values could be kept.
     fn end(&mut self, task: usize, ending: &Ending, time: Duration) -> bool {
         self.streams.close_input(task);
+        self.ended.insert(task);
         let name = &self.parts.config.tasks[task].name;
         let folder = self.parts.workspace.of_task(name.as_str());
         let kept = results::keep(self.parts.run.id(), &self.parts.server, name, &folder);

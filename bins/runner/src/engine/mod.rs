@@ -68,6 +68,7 @@ pub(crate) struct Engine<'a> {
     /// The task whose failure cancelled the run.
     culprit: Option<usize>,
     done: usize,
+    ended: HashSet<usize>,
     buffer: Vec<u8>,
 }
 
@@ -89,6 +90,7 @@ impl<'a> Engine<'a> {
             verdict: None,
             culprit: None,
             done: 0,
+            ended: HashSet::new(),
             buffer: vec![0; READ_BYTES],
         }
     }

@@ -4,7 +4,6 @@ use super::Engine;
 use crate::display::size;
 use crate::streams::Ends;
 use nix::unistd::Pid;
-use otto_core::NO_TASK;
 use std::time::{Duration, Instant};
 
 /// Between two looks.
@@ -29,19 +28,50 @@ impl Engine<'_> {
             return;
         }
         self.watch_at = now + PAUSE;
-        // An error would be the server's end, which the next request reports.
-        if let Ok(awaited) = self.parts.server.awaited_tasks() {
-            let tasks = &self.parts.config.tasks;
-            let of_run = |name: &str| tasks.iter().any(|task| task.name.as_str() == name);
-            // A key of no task may come from any.
-            let any = awaited.iter().any(|name| name == NO_TASK || !of_run(name));
-            self.streams.set_waited_for(|task| any || awaited.contains(tasks[task].name.as_str()));
-        }
-        let streaming: Vec<usize> = self.streams.active().collect();
+        let groups: Vec<Vec<usize>> = self.streams.groups();
+        let waiting = groups.iter().map(|group| self.is_awaited(group)).collect::<Vec<_>>();
+        self.streams.set_waited_for(&waiting);
+        let streaming: Vec<usize> = groups.concat();
         let live = self.live.iter().filter(|live| streaming.contains(&live.task));
         self.work.look(live.map(|live| live.group), now);
         if self.parts.display.wants_edges(now) {
             self.parts.display.edges(&self.streams.edges(), now);
+        }
+    }
+
+    /// Whether a task of `group` waits for one of it by other means than streams: for a key of its,
+    /// or of a task that can begin only when it has ended, and so on.
+    fn is_awaited(&self, group: &[usize]) -> bool {
+        // An error would be the server's end, which the next request reports.
+        let waits = self.parts.server.waits().unwrap_or_default();
+        let place = |name: &str| self.names.iter().position(|known| known == name);
+        let of_group = |task: &usize| group.contains(task);
+        let mut open: Vec<usize> = group.to_vec();
+        let mut seen = vec![false; self.names.len()];
+        // Who is no task that is known may be a part of any.
+        let strangers =
+            waits.iter().filter(|(waiter, _)| waiter.as_deref().and_then(place).is_none());
+        let mut found: Vec<Option<usize>> = strangers.map(|(_, name)| place(name)).collect();
+        loop {
+            for task in found.drain(..) {
+                // A key of no task may come from any.
+                let task = task.unwrap_or(group[0]);
+                if of_group(&task) {
+                    return true;
+                }
+                if !std::mem::replace(&mut seen[task], true) {
+                    open.push(task);
+                }
+            }
+            let Some(task) = open.pop() else { return false };
+            let name = self.names[task].as_str();
+            let waits = waits.iter().filter(|(waiter, _)| waiter.as_deref() == Some(name));
+            found.extend(waits.map(|(_, name)| place(name)));
+            let has_begun = of_group(&task) || self.live.iter().any(|live| live.task == task);
+            if !has_begun && self.parts.chosen[task] && !self.ended.contains(&task) {
+                let needs = self.parts.graph.needs[task].iter();
+                found.extend(needs.filter(|need| !self.ended.contains(need)).copied().map(Some));
+            }
         }
     }
 
@@ -74,23 +104,20 @@ impl Engine<'_> {
         }
         let names = &self.names;
         let full: Vec<String> = full.iter().map(|edge| edge.named(names)).collect();
-        let waiting: Vec<String> = starved
-            .iter()
-            .filter_map(|edge| Some(format!("{} for {}", names[edge.to?], names[edge.from])))
-            .collect();
-        let awaited = self.parts.server.awaited_tasks().unwrap_or_default();
-        let waiting = if waiting.is_empty() {
-            format!("somebody waits for a key of {}", list(&Vec::from_iter(awaited)))
-        } else {
-            format!("others wait ({})", list(&waiting))
-        };
+        let starved = starved.iter().filter_map(|edge| Some((edge.to?, edge.from)));
+        let mut waiting: Vec<String> =
+            starved.map(|(to, from)| format!("{} for {}", names[to], names[from])).collect();
+        for (waiter, task) in self.parts.server.waits().unwrap_or_default() {
+            waiting.push(format!("{} for {task}", waiter.as_deref().unwrap_or("somebody")));
+        }
+        let waiting = list(&waiting);
         let spilled = match self.streams.spill_bytes() {
             0 => "nothing may spill to disk".to_owned(),
             limit => format!("all of {} that may spill to disk is used", size(limit)),
         };
         let are = if full.len() == 1 { "the edge" } else { "the edges" };
         let message = format!(
-            "the streams stand still: {waiting} while nobody reads {are} {}, and {spilled}; \
+            "the streams stand still: others wait ({waiting}) while nobody reads {are} {}, and {spilled}; \
              raise otto: {{spill: ...}}, or read before waiting",
             list(&full)
         );

@@ -197,21 +197,20 @@ impl Streams {
         !self.relays.is_empty()
     }
 
-    /// The tasks of groups that are under way and have not ended.
-    pub(crate) fn active(&self) -> impl Iterator<Item = usize> {
-        self.relays.iter().flat_map(|running| running.left.iter().copied())
-    }
-
     /// How the streams under way stand.
     pub(crate) fn edges(&self) -> Vec<Edge> {
         self.relays.iter().flat_map(|running| running.group.edges()).collect()
     }
 
-    /// Notes for which groups somebody waits by other means than streams.
-    pub(crate) fn set_waited_for(&mut self, is_waited_for: impl Fn(usize) -> bool) {
-        for running in &mut self.relays {
-            let waited_for = running.left.iter().any(|task| is_waited_for(*task));
-            running.set_waited_for(waited_for);
+    /// Of each group under way, the tasks that have not ended.
+    pub(crate) fn groups(&self) -> Vec<Vec<usize>> {
+        self.relays.iter().map(|running| running.left.iter().copied().collect()).collect()
+    }
+
+    /// Notes for which of [`Streams::groups`] somebody waits by other means than streams.
+    pub(crate) fn set_waited_for(&mut self, waited_for: &[bool]) {
+        for (running, waited_for) in self.relays.iter_mut().zip(waited_for) {
+            running.set_waited_for(*waited_for);
         }
     }
 

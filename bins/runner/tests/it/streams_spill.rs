@@ -2,6 +2,7 @@
 
 use crate::project::{ASK, Ended, Project, streaming, until};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Twenty megabytes, far more than the pipes hold.
 const MANY: &str = "head -c 20000000 /dev/zero > \"$OTTO_OUTPUT_PIPE\"";
@@ -44,6 +45,21 @@ fn one_consumer_may_wait_for_the_other() {
 }
 
 #[test]
+fn a_wait_may_lead_through_tasks_that_do_not_stream() {
+    // c waits for x, which begins only when p has ended, which c holds up.
+    let text = streaming(&[("p", "", MANY), ("c", "p", "python3 ask.py WAIT x.done 60\nwc -c")]);
+    let project =
+        Project::new(&format!("{text}  x: {{bash: python3 ask.py SET x.done 1, before: [p]}}\n"));
+    project.write("ask.py", ASK);
+    let begin = Instant::now();
+    let ended = project.run(&["-j3"]);
+    ended.ok();
+    assert_eq!(ended.lines("c"), ["1", "20000000"]);
+    // As soon as it is seen, not because nothing has moved for long.
+    assert!(begin.elapsed() < Duration::from_secs(8), "{:?}", begin.elapsed());
+}
+
+#[test]
 fn where_no_more_may_spill_the_run_fails_and_names_the_edge() {
     let waits = [
         ("p", "", MANY),
@@ -53,7 +69,7 @@ fn where_no_more_may_spill_the_run_fails_and_names_the_edge() {
     let ended = run("1MiB", &waits);
     assert_eq!(ended.code(), 1, "{}", ended.err);
     let last = ended.err.lines().last().unwrap();
-    for part in ["p -> b", "a for p", "1 MiB", "otto: {spill: ...}"] {
+    for part in ["p -> b", "a for p", "b for a", "1 MiB", "otto: {spill: ...}"] {
         assert!(last.contains(part), "{part}: {last}");
     }
     assert!(!ended.out.contains("20000000"), "{}", ended.out);
@@ -71,7 +87,7 @@ fn nothing_spills_where_nothing_may() {
     assert_eq!(ended.code(), 1, "{}", ended.err);
     let last = ended.err.lines().last().unwrap();
     assert!(last.contains("p -> c") && last.contains("nothing may spill"), "{last}");
-    assert!(last.contains("waits for a key of p"), "{last}");
+    assert!(last.contains("c for p"), "{last}");
     assert!(!ended.err.contains(SPILLS), "{}", ended.err);
 }
 

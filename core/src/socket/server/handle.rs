@@ -110,7 +110,8 @@ impl Handle {
         })
     }
 
-    /// The tasks for whose keys somebody waits now; `_` stands for keys of no task.
+    /// Who waits now for a key of which task: the task that waits, where that is known, and the
+    /// other; `_` stands for keys of no task.
     ///
     /// ```
     /// use otto_core::socket::{Client, Options, Server};
@@ -124,15 +125,15 @@ impl Handle {
     ///     let mut client = Client::connect(&path).unwrap();
     ///     client.wait(&Key::parse("build.done").unwrap(), deadline, &mut || Ok(())).unwrap_err();
     /// });
-    /// while running.handle().awaited_tasks().unwrap().is_empty() {}
-    /// assert!(running.handle().awaited_tasks().unwrap().contains("build"));
+    /// while running.handle().waits().unwrap().is_empty() {}
+    /// assert!(running.handle().waits().unwrap().contains(&(None, "build".to_owned())));
     /// waiting.join().unwrap();
     /// ```
     ///
     /// # Errors
     /// When the server has ended.
-    pub fn awaited_tasks(&self) -> Result<BTreeSet<String>> {
-        self.ask(|dispatch| dispatch.awaited_tasks())
+    pub fn waits(&self) -> Result<BTreeSet<(Option<String>, String)>> {
+        self.ask(|dispatch| dispatch.waits())
     }
 
     /// Ends the server; clients see their connections close.
