@@ -124,7 +124,7 @@ fn a_run_tells_of_its_edges_and_shows_its_records() {
             AFTER,
             "OK\nrecord 1\nrecord 2",
             "OK\n",
-            "ERROR: no such task: x\n",
+            "ERROR: no task \"x\"; known: p, c\n",
             "",
             "nonsense",
         ],
@@ -141,7 +141,7 @@ fn a_run_tells_of_its_edges_and_shows_its_records() {
     assert_eq!(run("otto-pipe tap p").run().ok().stdout, "record 1\nrecord 2");
     assert_eq!(run("otto-pipe tap c --last 3").run().ok().stdout, "");
     let line = run("exec otto-pipe tap x --every 5").run().refused(3);
-    assert!(line.contains("no such task: x"), "{line}");
+    assert!(line.contains("no task \"x\""), "{line}");
     let line = run("exec otto-pipe tap p").run().refused(1);
     assert!(line.contains("ended before it answered"), "{line}");
     let line = run("exec otto-pipe stat").run().refused(1);

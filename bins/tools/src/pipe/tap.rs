@@ -50,7 +50,7 @@ fn follow(socket: &Path, task: &str, sampling: Sampling) -> Done {
         "OK" => fifo::copy(stream, std::io::stdout()).map(drop)?,
         refused => {
             let what = refused.strip_prefix("ERROR: ").unwrap_or(refused);
-            let missing = what.starts_with("no such") || what.starts_with("no stream");
+            let missing = what.starts_with("no such") || what.starts_with("no task");
             let kind = if missing { ErrorKind::NotFound } else { ErrorKind::Io };
             return Err(Error::new(kind, what).into());
         }
