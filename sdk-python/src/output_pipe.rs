@@ -54,7 +54,8 @@ impl RecordWriter {
     /// Adds one record.
     ///
     /// Blocks while the reader is more than a pipe behind. Raises `StreamClosed`, a
-    /// `BrokenPipeError`, once nobody reads any more.
+    /// `BrokenPipeError`, once nobody reads any more. In mode "raw" 64 KiB and more are sent from
+    /// where they lie: nobody may change them meanwhile, and Ctrl-C leaves a part of them written.
     fn write(&self, py: Python<'_>, record: &Bound<'_, PyAny>) -> PyResult<()> {
         self.check_owner(py)?;
         let full = match self.mode {

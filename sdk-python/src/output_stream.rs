@@ -95,7 +95,8 @@ impl OutputStream {
         self.drain_with(&[], tick)
     }
 
-    /// As [`OutputStream::drain`], and then sends `more` from where it lies.
+    /// As [`OutputStream::drain`], and then sends `more` from where it lies. What `tick` stops of that
+    /// is not kept: it may be of any size, and copying it would hold up Ctrl-C.
     pub(crate) fn drain_with(&self, more: &[u8], tick: Tick<'_>) -> Result<()> {
         let mut state = self.usable()?;
         while state.sending {
@@ -111,19 +112,17 @@ impl OutputStream {
         let piece = std::mem::take(&mut state.pending);
         state.sending = true;
         drop(state);
-        let (mut sent, mut outcome) = self.send(&file, &piece, tick);
+        let (sent, mut outcome) = self.send(&file, &piece, tick);
         if outcome.is_ok() && !more.is_empty() {
-            let (bytes, result) = self.send(&file, more, tick);
-            (sent, outcome) = (sent + bytes, result);
+            outcome = self.send(&file, more, tick).1;
         }
-        self.sent(piece, more, sent, outcome)
+        self.sent(piece, sent, outcome)
     }
 
     /// Puts back what was not sent, in front of what was added meanwhile.
     fn sent(
         &self,
         mut piece: Vec<u8>,
-        more: &[u8],
         sent: usize,
         outcome: std::result::Result<(), Stopped>,
     ) -> Result<()> {
@@ -135,9 +134,7 @@ impl OutputStream {
             piece.clear();
             state.pending = piece;
         } else {
-            let in_more = sent.saturating_sub(piece.len());
-            piece.drain(..sent.min(piece.len()));
-            piece.extend_from_slice(&more[in_more..]);
+            piece.drain(..sent);
             piece.append(&mut state.pending);
             state.pending = piece;
         }

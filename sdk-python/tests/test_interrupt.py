@@ -74,6 +74,14 @@ CALLS = {
         "(otto.input_pipe('s'), os.open(os.environ['OTTO_RUN_DIR'] + '/s.fifo', os.O_RDWR))",
         "list(prepared[0])",
     ),
+    "input_that_another_thread_reads": (
+        "(otto.input_pipe('s'), os.open(os.environ['OTTO_RUN_DIR'] + '/s.fifo', os.O_RDWR))",
+        "(threading.Thread(target=prepared[0].read, daemon=True).start(), prepared[0].read())",
+    ),
+    "output_of_one_piece": (
+        "otto.input_pipe('s'), os.open(os.environ['OTTO_RUN_DIR'] + '/s.fifo', os.O_RDWR)",
+        "otto.output_pipe('s', mode='raw').write(bytes(50_000_000))",
+    ),
     "output_without_reader": ("None", "otto.output_pipe('s')"),
     "output_that_is_full": (
         "otto.input_pipe('s'), os.open(os.environ['OTTO_RUN_DIR'] + '/s.fifo', os.O_RDWR)",

@@ -230,3 +230,45 @@ def test_a_forked_child_does_not_send_its_parents_records(server: otto.Server) -
     out.close()
     reader.join(10)
     assert seen == ["once"]
+
+
+def test_a_forked_child_does_not_read_its_parents_records(server: otto.Server) -> None:
+    rows, untouched = otto.input_pipe("rows"), otto.input_pipe("others")
+    out = os.open(os.path.join(server.run_dir or "", "rows.fifo"), os.O_RDWR)
+    others = os.open(os.path.join(server.run_dir or "", "others.fifo"), os.O_RDWR)
+    os.write(out, b"1\n2\n")
+    os.write(others, b"3\n")
+    assert rows.read() == 1
+    # A thread of the parent's waits in it at the moment of the fork.
+    assert rows.read() == 2
+    waiting = in_thread(rows.read)
+    child = os.fork()
+    if child == 0:
+        try:
+            rows.read()
+            os._exit(1)
+        except otto.UsageError:
+            rows.close()
+            del rows
+            os._exit(0 if untouched.read() == 3 else 2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    os.write(out, b"4\n5\n")
+    waiting.join(10)
+    assert rows.read() == 5
+    os.close(out)
+    os.close(others)
+
+
+def test_closing_ends_what_another_thread_reads(server: otto.Server) -> None:
+    rows = otto.input_pipe("rows")
+    out = os.open(os.path.join(server.run_dir or "", "rows.fifo"), os.O_RDWR)
+    seen: list[Any] = []
+    readers = [in_thread(lambda: seen.append(rows.read())) for _ in range(3)]
+    os.write(out, b"1\n")
+    eventually(lambda: seen)
+    rows.close()
+    for reader in readers:
+        reader.join(10)
+    assert seen.count(1) == 1
+    assert seen.count(None) == 2
+    os.close(out)
