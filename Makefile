@@ -150,7 +150,7 @@ lint: $(VENV)/.installed $(STAMPS)/wheel ## formatting and static checks of ever
 	cargo tree --locked --quiet --manifest-path benches/heed/Cargo.toml >/dev/null
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(call step,shell)
-	shellcheck -x -P . sdk-bash/otto.sh .ci/run scripts/*.sh examples/demo/run tests/pairs/*.sh
+	shellcheck -x -P . sdk-bash/otto.sh .ci/run scripts/*.sh examples/*/run tests/pairs/*.sh
 	$(call step,Python)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check

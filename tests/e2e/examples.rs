@@ -69,6 +69,23 @@ fn the_makefile_runs_under_otto_serve() {
     }
 }
 
+#[test]
+fn named_streams_need_no_run() {
+    let path = repository().join("examples/pipe/run");
+    let source = fs::read_to_string(&path).expect("an example");
+    let place = Place::new();
+    let runtime = place.folder("runtime");
+    let job = place.job(path.to_str().expect("UTF-8")).env("XDG_RUNTIME_DIR", &runtime);
+    let out = job.run().ok().stdout;
+    for line in prints(&source) {
+        assert!(out.contains(line), "{line}: {out}");
+    }
+    assert_eq!(
+        place.job("otto-pipe").arg("list").env("XDG_RUNTIME_DIR", runtime).run().ok().stdout,
+        ""
+    );
+}
+
 /// The demo over a folder whose contents are known.
 #[test]
 fn the_demo_counts_right() {
