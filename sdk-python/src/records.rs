@@ -52,6 +52,11 @@ enum State {
 
 impl Records {
     pub(crate) fn new(from: Location, cut: Cut, closing: Arc<AtomicBool>) -> Records {
+        if from.has_notes {
+            // At once, since the producer may fail before the first read. Who can't say that it will
+            // ask is treated as one that does not: no end, and then TERM.
+            let _ = fifo::check_in(&from.path);
+        }
         let (start, searched, number) = (0, 0, 0);
         let (state, buffer) = (State::Unopened, Vec::new());
         Records { from, cut, state, closing, buffer, start, searched, number }
@@ -146,10 +151,6 @@ impl Records {
     fn open(&mut self) -> Result<()> {
         if matches!(self.state, State::Unopened) {
             let file = fifo::begin_read(&self.from.path)?;
-            if self.from.has_notes {
-                // Who can't say it is treated as one that does not ask: no end, and then TERM.
-                let _ = fifo::check_in(&self.from.path);
-            }
             self.state = State::Open { file, begun: false };
         }
         Ok(())

@@ -99,9 +99,9 @@ def test_a_note_without_a_name(lay: Lay, collect: Any) -> None:
 def test_it_is_noted_that_the_reader_asks_before_it_reads(lay: Lay, tmp_path: Path) -> None:
     lay(b"1\n", None)
     rows = otto.input_pipe()
-    assert not (tmp_path / "report.input.pipe.checked").exists(), "nobody has read yet"
-    assert rows.read() == 1
+    # The producer may fail before the first read.
     assert (tmp_path / "report.input.pipe.checked").exists()
+    assert rows.read() == 1
 
 
 def test_notes_are_left_in_the_runs_folder_alone(
