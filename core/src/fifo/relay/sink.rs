@@ -37,6 +37,8 @@ pub(super) struct Sink {
     pub(super) takes_pages: bool,
     /// It stays open although nothing more comes: its end would look like a clean one.
     is_held: bool,
+    /// What it was given last is a part of a line whose producer failed.
+    is_torn: bool,
     /// Why it ended early, until somebody takes it.
     end: Option<Result<()>>,
 }
@@ -59,6 +61,7 @@ impl Sink {
             is_full: false,
             takes_pages: true,
             is_held: false,
+            is_torn: false,
             end: None,
         }
     }
@@ -141,7 +144,7 @@ impl Sink {
     /// Writes as much as there is and as the reader has room for; whether anything moved.
     pub(super) fn write(&mut self, sources: &mut [Source], scratch: &mut Vec<u8>) -> bool {
         let mut moved = false;
-        while self.is_open() && !self.is_full {
+        while self.is_open() && !self.is_full && !self.is_torn {
             if self.newline_owed {
                 moved |= self.write_newline(sources);
                 continue;
@@ -254,7 +257,12 @@ impl Sink {
         if source.is_sharded() {
             return offer_deal(edge, source);
         }
-        if is_only || source.has_ended() {
+        if source.has_broken_off() && !is_only && edge.position >= source.lines_end() {
+            // Half a line would be taken for a whole one once others follow it.
+            edge.position = source.end();
+            return None;
+        }
+        if is_only || source.has_ended() && !source.has_broken_off() {
             return (edge.position < source.end()).then_some(Some(source.end()));
         }
         if edge.position < source.lines_end() {
@@ -267,16 +275,22 @@ impl Sink {
     fn finish_turn(&mut self, place: usize, sources: &mut [Source]) {
         self.turn = None;
         self.next = place + 1;
+        let is_merged = self.edges.len() > 1;
         let edge = &mut self.edges[place];
         let source = &sources[edge.source];
-        let torn = !edge.at_line_start;
+        let is_last = source.has_ended() && edge.position == source.end();
+        let is_torn = is_merged && !edge.at_line_start;
         if edge.deal.take().is_some() {
             // Its reader is idle again when there is room.
             self.is_full = true;
-            self.newline_owed = self.edges.len() > 1 && torn;
+            self.newline_owed = is_torn;
         } else {
-            let at_end = source.has_ended() && edge.position == source.end();
-            self.newline_owed = self.edges.len() > 1 && at_end && torn;
+            self.newline_owed = is_torn && is_last;
+        }
+        if is_torn && source.has_broken_off() {
+            // A part of a line too long to be held has gone out already: nothing may follow it.
+            self.is_torn = true;
+            self.newline_owed = false;
         }
     }
 

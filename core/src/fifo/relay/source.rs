@@ -100,6 +100,11 @@ impl Source {
         self.from.is_none()
     }
 
+    /// Whether that is because its producer failed.
+    pub(super) fn has_broken_off(&self) -> bool {
+        self.has_ended() && self.failure.is_some()
+    }
+
     /// Whether it has ended and everything was taken.
     pub(super) fn is_drained(&self) -> bool {
         self.drained
@@ -212,7 +217,9 @@ impl Source {
     /// Whether a sharded source has handed out all there was.
     pub(super) fn is_dealt_out(&self) -> bool {
         let Some(shard) = &self.shard else { return true };
-        self.from.is_none() && shard.returned.is_empty() && shard.dealt == self.end()
+        // Half a record is handed to nobody.
+        let end = if self.has_broken_off() { self.lines_end } else { self.end() };
+        self.from.is_none() && shard.returned.is_empty() && shard.dealt >= end
     }
 
     /// Whether a sharded source has records to hand out, or the beginning of one too long to hold.
@@ -248,6 +255,7 @@ impl Source {
         let line = || memchr::memchr(b'\n', &bytes[fits..]).map(|at| fits + at);
         match memchr::memrchr(b'\n', &bytes[..fits]).or_else(line) {
             Some(at) => Some((start, Some(start + at as u64 + 1))),
+            None if self.has_broken_off() => None,
             None if self.from.is_none() => Some((start, Some(end))),
             // Too long for the window: whoever gets its beginning gets all of it.
             None if self.window.is_full() && start == self.window.start() => Some((start, None)),
