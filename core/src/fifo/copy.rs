@@ -2,7 +2,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use nix::errno::Errno;
-use nix::fcntl::{SpliceFFlags, splice};
+use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,9 @@ const CHUNK_BYTES: usize = 1 << 20;
 /// Read at a time where the kernel can't move the bytes itself.
 const BUFFER_BYTES: usize = 128 << 10;
 
-/// A piece below this, got without waiting, is worth a pause: the next one will be larger.
-const GATHERED_BYTES: usize = 256 << 10;
+/// A piece below this part of what the smaller pipe holds, got without waiting, is worth a pause:
+/// the next one will be larger.
+const GATHERED_PART: usize = 4;
 /// What comes within this was there already: the producer is at work.
 const PROMPT: Duration = Duration::from_micros(40);
 /// Each piece wakes the reader and the writer, which costs more than moving the bytes. Twice as
@@ -61,6 +62,7 @@ pub fn copy(from: impl AsFd, to: impl AsFd) -> Result<Copied> {
 /// As [`copy`].
 pub fn copy_counting(from: impl AsFd, to: impl AsFd, mut count: impl FnMut(u64)) -> Result<Copied> {
     let (from, to) = (from.as_fd(), to.as_fd());
+    let gathered = holds(from).min(holds(to)) / GATHERED_PART;
     let mut copied = 0;
     loop {
         let asked = Instant::now();
@@ -69,8 +71,8 @@ pub fn copy_counting(from: impl AsFd, to: impl AsFd, mut count: impl FnMut(u64))
             Ok(bytes) => {
                 copied += bytes as u64;
                 count(bytes as u64);
-                let streaming = copied > GATHERED_BYTES as u64;
-                if streaming && bytes < GATHERED_BYTES && asked.elapsed() < PROMPT {
+                let streaming = copied > gathered as u64;
+                if streaming && bytes < gathered && asked.elapsed() < PROMPT {
                     std::thread::sleep(PAUSE);
                 }
             }
@@ -81,6 +83,11 @@ pub fn copy_counting(from: impl AsFd, to: impl AsFd, mut count: impl FnMut(u64))
             Err(_) => return copy_through_memory(from, to, copied, count),
         }
     }
+}
+
+/// How much a pipe holds, in bytes; what is none holds what is asked for.
+fn holds(fd: BorrowedFd<'_>) -> usize {
+    fcntl(fd, FcntlArg::F_GETPIPE_SZ).map_or(CHUNK_BYTES, |bytes| bytes as usize)
 }
 
 fn copy_through_memory(
