@@ -141,7 +141,7 @@ impl Engine<'_> {
         } else if exit == Exit::Status(0) {
             self.check_stream(task);
             self.end_well(task, &Ending::Done, time);
-        } else if !self.has_failed(&live) {
+        } else if live.broken_by.is_none() && !self.has_failed(&live) {
             self.end_well(task, &Ending::ReadersGone, time);
         } else if self.cancelled {
             self.end(task, &self.why_ended(&live), time);

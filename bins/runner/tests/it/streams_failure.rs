@@ -44,6 +44,27 @@ fn a_consumer_that_fails_ends_its_producer() {
 }
 
 #[test]
+fn who_was_told_ended_for_that_and_not_for_its_own_readers() {
+    // d does not ask and is ended at once, so that nobody reads c when it says what it was told.
+    let project = Project::new(&streaming(&[
+        ("p", "", "until [ -e c.in ] && [ -e d.in ]; do sleep 0.01; done\nexit 3"),
+        (
+            "c",
+            "p",
+            &format!(
+                "{CHECKED}touch c.in; cat > /dev/null; until [ -e gone ]; do sleep 0.01; done; exit 6"
+            ),
+        ),
+        ("d", "c", "trap 'touch gone; exit 1' TERM\ntouch d.in\nread -r line"),
+    ]));
+    let ended = project.run(&["-j1"]);
+    assert_eq!(ended.code(), 3);
+    let mut lines = ended.err.lines();
+    let line = lines.find(|line| line.contains("c: ended after")).unwrap();
+    assert!(line.contains("since p, whose stream it read, failed"), "{line}");
+}
+
+#[test]
 fn who_asks_gets_the_rest_an_end_and_the_name_of_who_failed() {
     let tell = "echo \"broken by $(cat \"$OTTO_INPUT_PIPE.failed\")\"; exit 6";
     let project = Project::new(&streaming(&[
