@@ -115,6 +115,11 @@ impl Source {
         self.from.as_ref().map_or(0, |from| ioctl_fionread(from).unwrap_or(0))
     }
 
+    /// Whether something of it, or its end, can't be read for want of room.
+    pub(super) fn is_held_up(&self) -> bool {
+        self.from.is_some() && (self.closed != Closed::No || self.waiting() > 0)
+    }
+
     /// Whether there may be something to read, and room for it.
     pub(super) fn is_readable(&self) -> bool {
         self.from.is_some() && !self.is_dry && !self.window.is_full()

@@ -3,7 +3,8 @@
 //! A consumer that takes its time is no stall: its producer waits, as it should. It is one when that
 //! producer has another consumer that has nothing left to do, or somebody outside waits for one of
 //! the tasks: then the slow consumer may be waiting, by ways unknown here, for just those. The
-//! full edge spills, and all go on.
+//! full edge spills, and all go on. A producer that has room for more holds up nobody: if the others
+//! wait for it, then not because of who is slow.
 
 use super::edge::Edge;
 use super::sink::Sink;
@@ -81,7 +82,11 @@ impl Watch {
             edges().any(|(_, _, edge, sink)| edge.source == source && is_starved(edge, sink))
         };
         let full = || edges().filter(|(_, _, edge, sink)| is_full(edge, sink));
-        let proven = |edge: &Edge| self.waited_for || starves(edge.source);
+        // Consumers between which records are dealt out take turns: one of them is idle, one slow.
+        let proven = |edge: &Edge| {
+            let source = &sources[edge.source];
+            source.is_held_up() && (self.waited_for || !source.is_sharded() && starves(edge.source))
+        };
         let mut seen = Seen::default();
         if spill.is_some_and(|spill| !spill.is_used_up()) {
             let can = |edge: &Edge| edge.spill.is_none() && !sources[edge.source].is_sharded();

@@ -152,3 +152,67 @@ fn a_long_line_of_a_diamond_does_not_stop_it() {
     tasks.into_iter().for_each(|task| task.join().unwrap());
     relay.join().unwrap();
 }
+
+/// Moves what moves until `done`, and looks then as if nothing had moved for long.
+fn look_long_after(mut relay: Relay, done: impl Fn(&Relay) -> bool) -> Option<Stall> {
+    let (mut watch, stop, begin) = (Watch::new(), pipe().unwrap(), Instant::now());
+    relay.prepare();
+    while !done(&relay) {
+        assert!(begin.elapsed() < DEADLINE);
+        if relay.turn() {
+            watch.moved(Instant::now());
+        } else {
+            relay.look(&mut watch, Instant::now(), &mut |_| {});
+            relay.wait(&stop.read, Some(Duration::from_millis(5))).unwrap();
+        }
+    }
+    let long = Instant::now() + Duration::from_secs(60);
+    watch.look(long, &relay.sources, &relay.sinks, relay.spill.as_ref()).stall
+}
+
+#[test]
+fn a_producer_with_nothing_more_to_say_is_held_up_by_nobody() {
+    let Pipe { read, write } = pipe().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut relay = Relay::new();
+    relay.spill(Spill::new(folder.path().to_owned(), Quota::new(64 << 20)));
+    let source = relay.source(read).unwrap();
+    let [first, _second] = [(); 2].map(|()| {
+        let out = pipe().unwrap();
+        let sink = relay.sink(out.write).unwrap();
+        relay.connect(source, sink);
+        out.read
+    });
+    relay.control().unwrap().set_waited_for(true);
+    let (sent, mut writer) = (noise(9, 5_000_000), File::from(write.try_clone().unwrap()));
+    let writer = thread::spawn(move || writer.write_all(&sent).unwrap());
+    let first = reader(first);
+    let stall = look_long_after(relay, |relay| {
+        relay.sinks[0].edges[0].bytes == 5_000_000 && relay.sinks[0].waiting() == 0
+    });
+    assert_eq!(stall, None);
+    writer.join().unwrap();
+    drop((write, first));
+}
+
+#[test]
+fn a_slow_step_that_others_share_is_no_stall() {
+    let [from, slow, idle] = [(); 3].map(|()| pipe().unwrap());
+    let mut relay = Relay::new();
+    let source = relay.source(from.read).unwrap();
+    for to in [slow.write, idle.write] {
+        let sink = relay.sink(to).unwrap();
+        relay.connect(source, sink);
+    }
+    relay.set_delivery(source, Delivery::Shard);
+    // The first takes no more of its record than its pipe holds.
+    let line = [&noise(10, 20_000)[..], b"\n"].concat();
+    File::from(from.write.try_clone().unwrap()).write_all(&line.repeat(2)).unwrap();
+    let idle = reader(idle.read);
+    let stall = look_long_after(relay, |relay| {
+        relay.sinks[1].edges[0].bytes == line.len() as u64 && relay.sinks[1].waiting() == 0
+    });
+    assert_eq!(stall, None);
+    assert_eq!(idle.join().unwrap(), line);
+    drop((from.write, slow.read));
+}
