@@ -36,11 +36,16 @@ impl Link {
     pub(super) fn path(&self) -> &Path {
         &self.0
     }
+
+    /// Leads nowhere from now on: the descriptor's number will soon be another one's.
+    pub(super) fn remove(&self) {
+        let _ = std::fs::remove_file(&self.0);
+        fifo::remove_notes(&self.0);
+    }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-        fifo::remove_notes(&self.0);
+        self.remove();
     }
 }

@@ -121,14 +121,21 @@ impl Streams {
 
     /// The producer's own processes are gone: what is in its pipe is the rest of the stream.
     pub(crate) fn close_output(&mut self, task: usize) {
-        if let Some(output) = self.outputs.get_mut(&task) {
+        if let Some(output) = self.outputs.get_mut(&task)
+            && output.keeper.is_some()
+        {
+            output.link.remove();
             output.keeper = None;
         }
     }
 
     /// The consumer's task has ended: its producers are to know.
     pub(crate) fn close_input(&mut self, task: usize) {
-        self.inputs.remove(&task);
+        let Some(input) = self.inputs.remove(&task) else { return };
+        // A process that left its task may have the pipe open still.
+        if let Some(running) = self.relays.iter().find(|running| running.left.contains(&task)) {
+            running.group.control.leave(input.sink);
+        }
     }
 
     /// A relay says that nobody writes a task's stream any more.
@@ -217,6 +224,11 @@ impl Streams {
     /// Bytes that all streams together may keep on the disk.
     pub(crate) fn spill_bytes(&self) -> u64 {
         self.quota.limit()
+    }
+
+    /// Bytes of these that they do keep there.
+    pub(crate) fn spilled_bytes(&self) -> u64 {
+        self.quota.used()
     }
 
     /// A task has ended. The streams of its group, if that was the last of it.

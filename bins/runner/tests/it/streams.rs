@@ -239,3 +239,47 @@ fn a_daemon_that_still_writes_is_waited_for_briefly() {
     ended.ok();
     assert_eq!(ended.lines("c"), ["early", "late"]);
 }
+
+#[test]
+fn what_left_a_consumer_holds_up_its_producer_no_longer() {
+    let ended = pair(
+        "yes > \"$OTTO_OUTPUT_PIPE\"",
+        "setsid sleep 1000 < \"$OTTO_INPUT_PIPE\" > /dev/null 2>&1 & head -1",
+    );
+    ended.ok();
+    assert_eq!(ended.lines("c"), ["y"]);
+}
+
+#[test]
+fn what_left_a_producer_writes_into_nobody_elses_stream() {
+    // The descriptor behind the path of p is, by then, that of q.
+    let late =
+        "until [ -e go ]; do sleep 0.01; done; echo late > \"$OTTO_OUTPUT_PIPE\"; touch done";
+    let project = Project::new(&format!(
+        "{}  between: {{bash: ':', before: [p, c]}}\n{}",
+        streaming(&[
+            (
+                "p",
+                "",
+                &format!(
+                    "setsid bash -c '{late}' > /dev/null 2>&1 &\necho p > \"$OTTO_OUTPUT_PIPE\""
+                ),
+            ),
+            ("c", "p", "cat"),
+        ]),
+        streaming(&[
+            (
+                "q",
+                "between",
+                "touch go; until [ -e done ]; do sleep 0.01; done; echo q > \"$OTTO_OUTPUT_PIPE\"",
+            ),
+            ("d", "q", "cat"),
+        ])
+        .trim_start_matches("tasks:\n"),
+    ));
+    let ended = project.run(&[]);
+    ended.ok();
+    assert_eq!((ended.lines("c"), ended.lines("d")), (vec!["p"], vec!["q"]));
+    let left = std::fs::read_dir(project.path("runtime/otto")).unwrap().count();
+    assert_eq!(left, 0, "the run's folder is left");
+}

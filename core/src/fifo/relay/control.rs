@@ -3,9 +3,9 @@
 use super::tap::Sampling;
 use super::{SinkId, SourceId};
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::mpsc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 /// A relay answers between two turns.
@@ -49,6 +49,7 @@ pub enum Motion {
 pub(super) enum Request {
     Edges(mpsc::Sender<Vec<EdgeState>>),
     Fail { source: usize, told: Vec<usize> },
+    Leave(usize),
     Tap { sources: Vec<usize>, sampling: Sampling, to: OwnedFd },
     WaitedFor(bool),
 }
@@ -75,7 +76,8 @@ pub struct Control(Arc<Shared>);
 #[derive(Debug)]
 pub(super) struct Shared {
     mail: Mutex<Mail>,
-    wake: EventFd,
+    /// Gone with the relay: who holds on to it after its end holds no descriptor.
+    wake: Weak<EventFd>,
 }
 
 #[derive(Debug, Default)]
@@ -86,18 +88,18 @@ struct Mail {
 }
 
 impl Shared {
-    pub(super) fn new() -> nix::Result<Arc<Shared>> {
+    /// With it what is readable while there are requests, for the relay to hold.
+    pub(super) fn new() -> nix::Result<(Arc<Shared>, Arc<EventFd>)> {
         let wake = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-        Ok(Arc::new(Shared { mail: Mutex::default(), wake }))
-    }
-
-    /// Readable while there are requests.
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        self.wake.as_fd()
+        let wake = Arc::new(wake);
+        let shared = Shared { mail: Mutex::default(), wake: Arc::downgrade(&wake) };
+        Ok((Arc::new(shared), wake))
     }
 
     pub(super) fn take(&self) -> Vec<Request> {
-        let _ = self.wake.read();
+        if let Some(wake) = self.wake.upgrade() {
+            let _ = wake.read();
+        }
         std::mem::take(&mut self.mail().requests)
     }
 
@@ -136,6 +138,11 @@ impl Control {
         self.ask(Request::Fail { source: source.0, told });
     }
 
+    /// Whoever was to read `sink` has ended: it gets nothing more, whatever still has it open.
+    pub fn leave(&self, sink: SinkId) {
+        self.ask(Request::Leave(sink.0));
+    }
+
     /// Shows records of `sources` to whoever reads `to`, a pipe or a socket, which is closed when
     /// there is nothing more to show. Nobody waits for it: what it has no room for is not shown.
     pub fn tap(&self, sources: &[SourceId], sampling: Sampling, to: OwnedFd) {
@@ -149,11 +156,18 @@ impl Control {
         self.ask(Request::WaitedFor(waited_for));
     }
 
+    #[cfg(test)]
+    pub(super) fn has_descriptor(&self) -> bool {
+        self.0.wake.strong_count() > 0
+    }
+
     fn ask(&self, request: Request) {
         let mut mail = self.0.mail();
         if mail.ended.is_none() {
             mail.requests.push(request);
-            let _ = self.0.wake.write(1);
+            if let Some(wake) = self.0.wake.upgrade() {
+                let _ = wake.write(1);
+            }
         }
     }
 }

@@ -30,6 +30,7 @@ pub use tap::Sampling;
 
 use crate::error::{Error, ErrorKind, Result};
 use control::Shared;
+use nix::sys::eventfd::EventFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use sink::Sink;
@@ -100,6 +101,8 @@ pub struct Relay {
     taps: Vec<Tap>,
     spill: Option<Spill>,
     shared: Option<Arc<Shared>>,
+    /// Readable while other threads ask for something.
+    wake: Option<Arc<EventFd>>,
     /// Where pages go that all have taken.
     nowhere: Option<OwnedFd>,
     /// Read from the disk.
@@ -177,13 +180,13 @@ impl Relay {
     /// # Errors
     /// [`ErrorKind::Io`] when no more descriptors are allowed.
     pub fn control(&mut self) -> Result<Control> {
-        let shared = match &self.shared {
-            Some(shared) => Arc::clone(shared),
-            None => Shared::new().map_err(|errno| {
-                Error::new(ErrorKind::Io, format!("can't make an eventfd: {}", errno.desc()))
-            })?,
-        };
-        self.shared = Some(Arc::clone(&shared));
+        if let Some(shared) = &self.shared {
+            return Ok(Control::new(Arc::clone(shared)));
+        }
+        let (shared, wake) = Shared::new().map_err(|errno| {
+            Error::new(ErrorKind::Io, format!("can't make an eventfd: {}", errno.desc()))
+        })?;
+        (self.shared, self.wake) = (Some(Arc::clone(&shared)), Some(wake));
         Ok(Control::new(shared))
     }
 
@@ -256,8 +259,8 @@ impl Relay {
     fn wait(&mut self, stop: &impl AsFd, timeout: Option<Duration>) -> Result<bool> {
         let mut fds = vec![PollFd::new(stop, PollFlags::IN)];
         let mut owners = vec![Owner::Stop];
-        if let Some(shared) = &self.shared {
-            fds.push(PollFd::from_borrowed_fd(shared.fd(), PollFlags::IN));
+        if let Some(wake) = &self.wake {
+            fds.push(PollFd::from_borrowed_fd(wake.as_fd(), PollFlags::IN));
             owners.push(Owner::Control);
         }
         for (place, source) in self.sources.iter().enumerate() {

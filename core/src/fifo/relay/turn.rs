@@ -181,6 +181,10 @@ impl Relay {
                     let _ = answer.send(self.states());
                 }
                 Request::Fail { source, told } => self.sources[source].fail(told),
+                Request::Leave(sink) if self.sinks[sink].is_open() => {
+                    self.sinks[sink].leave(Ok(()), &mut self.sources);
+                }
+                Request::Leave(_) => {}
                 Request::Tap { sources, sampling, to } => {
                     if super::nonblocking(&to).is_ok() {
                         let mut tap = Tap::new(sources, sampling, to);

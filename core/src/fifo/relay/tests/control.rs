@@ -177,3 +177,22 @@ fn who_looks_and_does_not_read_holds_up_nobody() {
     drop(look.read);
     relay.join().unwrap();
 }
+
+#[test]
+fn a_consumer_that_left_is_left_although_somebody_has_its_pipe_open() {
+    let (mut write, reads, control, relay, _stop) = held(1);
+    let writer = thread::spawn(move || write.write_all(&noise(1, 5_000_000)).unwrap_err());
+    control.leave(SinkId(0));
+    assert_eq!(writer.join().unwrap().kind(), std::io::ErrorKind::BrokenPipe);
+    relay.join().unwrap();
+    drop(reads);
+}
+
+#[test]
+fn a_hold_on_a_relay_that_has_ended_holds_no_descriptor() {
+    let (write, _reads, control, relay, _stop) = held(1);
+    drop(write);
+    relay.join().unwrap();
+    assert!(!control.has_descriptor());
+    assert_eq!(control.edges()[0].motion, Motion::Ended);
+}
