@@ -113,6 +113,9 @@ impl Engine<'_> {
         let waiting = list(&waiting);
         let spilled = match self.streams.spill_bytes() {
             0 => "nothing may spill to disk".to_owned(),
+            limit if self.streams.spilled_bytes() < limit => {
+                "there is no room on the disk to spill to".to_owned()
+            }
             limit => format!("all of {} that may spill to disk is used", size(limit)),
         };
         let are = if full.len() == 1 { "the edge" } else { "the edges" };

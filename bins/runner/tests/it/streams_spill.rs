@@ -1,7 +1,7 @@
 //! Tasks that wait for each other by other ways than their streams.
 
 use crate::project::{ASK, Ended, Project, streaming, until};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Twenty megabytes, far more than the pipes hold.
@@ -128,4 +128,35 @@ fn a_consumer_at_work_is_no_deadlock_however_long_it_takes() {
     );
     ended.ok();
     assert_eq!((ended.lines("a"), ended.lines("b")), (vec!["20000000"], vec!["20000000"]));
+}
+
+#[test]
+fn a_full_disk_fails_the_run_and_does_not_hang_it() {
+    let text = streaming(&[
+        ("p", "", &format!("{MANY}\npython3 ask.py SET p.done 1 > p.said")),
+        (
+            "c",
+            "p",
+            "cat /dev/zero > \"$HOME/fill\" 2> /dev/null || :\npython3 ask.py WAIT p.done 60",
+        ),
+    ]);
+    let project = Project::new(&text);
+    project.write("ask.py", ASK);
+    let script = "mount -t tmpfs -o size=2m,mode=700 none \"$HOME\" && exec \"$@\"";
+    let mut probe = Command::new("unshare");
+    probe.args(["--mount", "mount", "-t", "tmpfs", "none", "/mnt"]);
+    if !probe.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        eprintln!("skipped: only root may mount");
+        return;
+    }
+    let plain = project.command(&[]);
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(plain.get_program());
+    command.current_dir(project.path("")).stdin(Stdio::null()).env("HOME", project.path("home"));
+    command.env("XDG_RUNTIME_DIR", project.path("runtime"));
+    let output = command.output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    let last = err.lines().last().unwrap();
+    assert!(last.contains("p -> c") && last.contains("no room on the disk"), "{last}");
 }

@@ -110,6 +110,11 @@ impl SpillFile {
         self.end
     }
 
+    /// Whether it never held anything.
+    pub(super) fn is_unused(&self) -> bool {
+        self.end == self.origin
+    }
+
     /// Bytes it holds.
     pub(super) fn len(&self) -> u64 {
         self.end - self.start

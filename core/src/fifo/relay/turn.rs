@@ -99,8 +99,13 @@ impl Relay {
     /// Makes room for what all sinks have taken.
     fn forget_taken(&mut self) {
         for edge in self.sinks.iter_mut().flat_map(|sink| &mut sink.edges) {
-            // What has caught up with its spill takes the rest from memory.
-            edge.spill.take_if(|spill| edge.position >= spill.end());
+            // What has caught up with its spill takes the rest from memory. Where the disk was full
+            // from the start nothing was caught up with: that edge is as full as before.
+            let (position, end) = (edge.position, self.sources[edge.source].end());
+            edge.spill.take_if(|spill| {
+                position > spill.end()
+                    || position == spill.end() && !(spill.is_unused() && position < end)
+            });
         }
         for (place, source) in self.sources.iter_mut().enumerate() {
             if source.is_drained() || source.window.is_empty() {
