@@ -4,22 +4,12 @@ use super::*;
 
 /// One source and sinks, with a hold on it; it ends when the pipe does.
 fn held(sinks: usize) -> (File, Vec<OwnedFd>, Control, thread::JoinHandle<()>, Pipe) {
-    let Pipe { read, write } = pipe().unwrap();
-    let mut relay = Relay::new();
-    let source = relay.source(read).unwrap();
-    let reads = (0..sinks)
-        .map(|_| {
-            let out = pipe().unwrap();
-            let sink = relay.sink(out.write).unwrap();
-            relay.connect(source, sink);
-            out.read
-        })
-        .collect();
+    let (mut relay, write, reads) = forked(sinks);
     let control = relay.control().unwrap();
     let stop = pipe().unwrap();
     let watched = stop.read.try_clone().unwrap();
     let relay = thread::spawn(move || relay.run(&watched, |_| {}).unwrap());
-    (write.into(), reads, control, relay, stop)
+    (write, reads, control, relay, stop)
 }
 
 fn lines(from: OwnedFd) -> impl Iterator<Item = String> {
@@ -48,41 +38,33 @@ fn a_failed_producer_ends_only_those_who_are_told() {
 
 #[test]
 fn a_merged_stream_ends_for_who_is_told_after_what_the_failed_one_wrote() {
-    let [a, b, out] = [(); 3].map(|()| pipe().unwrap());
-    let mut relay = Relay::new();
-    let sources = [a.read, b.read].map(|read| relay.source(read).unwrap());
-    let sink = relay.sink(out.write).unwrap();
-    sources.iter().for_each(|source| relay.connect(*source, sink));
+    let (mut relay, [mut a, b], out) = merged();
     let control = relay.control().unwrap();
     let relay = run(relay);
-    File::from(a.write.try_clone().unwrap()).write_all(b"of a\ntorn").unwrap();
-    control.fail(sources[0], &[sink]);
+    a.write_all(b"of a\ntorn").unwrap();
+    control.fail(SourceId(0), &[SinkId(0)]);
     // b lives and says nothing.
-    let got = String::from_utf8(reader(out.read).join().unwrap()).unwrap();
+    let got = String::from_utf8(reader(out).join().unwrap()).unwrap();
     assert_eq!(got, "of a\n");
-    drop(b.write);
+    drop(b);
     relay.join().unwrap();
 }
 
 #[test]
 fn half_a_record_of_a_failed_producer_is_no_record_of_a_merged_stream() {
-    let [a, b, out] = [(); 3].map(|()| pipe().unwrap());
-    let mut relay = Relay::new();
-    let sources = [a.read, b.read].map(|read| relay.source(read).unwrap());
-    let sink = relay.sink(out.write).unwrap();
-    sources.iter().for_each(|source| relay.connect(*source, sink));
+    let (mut relay, [mut a, mut b], out) = merged();
     let control = relay.control().unwrap();
     let stop = pipe().unwrap();
     let watched = stop.read.try_clone().unwrap();
     let relay = thread::spawn(move || relay.run(&watched, |_| {}).unwrap());
-    File::from(a.write.try_clone().unwrap()).write_all(b"of a\ntorn").unwrap();
-    let mut out = BufReader::new(File::from(out.read));
+    a.write_all(b"of a\ntorn").unwrap();
+    let mut out = BufReader::new(File::from(out));
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
-    control.fail(sources[0], &[]);
+    control.fail(SourceId(0), &[]);
     // Asked behind that, answered after it.
     assert_eq!(control.edges().len(), 2);
-    File::from(b.write.try_clone().unwrap()).write_all(b"of b\n").unwrap();
+    b.write_all(b"of b\n").unwrap();
     out.read_line(&mut line).unwrap();
     assert_eq!(line, "of a\nof b\n");
     drop(stop.write);
@@ -115,14 +97,11 @@ fn states_tell_who_waits_and_how_much_is_queued() {
 
 #[test]
 fn records_are_counted_where_they_are_seen() {
-    let [a, b, out] = [(); 3].map(|()| pipe().unwrap());
-    let mut relay = Relay::new();
-    let sources = [a.read, b.read].map(|read| relay.source(read).unwrap());
-    let sink = relay.sink(out.write).unwrap();
-    sources.iter().for_each(|source| relay.connect(*source, sink));
+    let (mut relay, [mut a, mut b], _out) = merged();
     let control = relay.control().unwrap();
-    File::from(a.write).write_all(b"1\n2\n3").unwrap();
-    File::from(b.write).write_all(b"4\n").unwrap();
+    a.write_all(b"1\n2\n3").unwrap();
+    b.write_all(b"4\n").unwrap();
+    drop((a, b));
     run(relay).join().unwrap();
     let records: Vec<_> = control.edges().into_iter().map(|edge| edge.records).collect();
     assert_eq!(records, [Some(3), Some(1)]);

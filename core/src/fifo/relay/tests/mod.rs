@@ -12,6 +12,32 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::thread;
 
+/// A relay from one source to `sinks`, and what their tasks have of them.
+fn forked(sinks: usize) -> (Relay, File, Vec<OwnedFd>) {
+    let Pipe { read, write } = pipe().unwrap();
+    let mut relay = Relay::new();
+    let source = relay.source(read).unwrap();
+    let reads = (0..sinks)
+        .map(|_| {
+            let out = pipe().unwrap();
+            let sink = relay.sink(out.write).unwrap();
+            relay.connect(source, sink);
+            out.read
+        })
+        .collect();
+    (relay, write.into(), reads)
+}
+
+/// A relay that merges two sources.
+fn merged() -> (Relay, [File; 2], OwnedFd) {
+    let [a, b, out] = [(); 3].map(|()| pipe().unwrap());
+    let mut relay = Relay::new();
+    let sources = [a.read, b.read].map(|read| relay.source(read).unwrap());
+    let sink = relay.sink(out.write).unwrap();
+    sources.iter().for_each(|source| relay.connect(*source, sink));
+    (relay, [a.write, b.write].map(File::from), out.read)
+}
+
 fn reader(from: OwnedFd) -> thread::JoinHandle<Vec<u8>> {
     thread::spawn(move || {
         let mut all = Vec::new();
@@ -41,20 +67,12 @@ fn noise(seed: u64, length: usize) -> Vec<u8> {
 
 #[test]
 fn every_consumer_gets_every_byte() {
-    let Pipe { read, write } = pipe().unwrap();
-    let mut relay = Relay::new();
-    let source = relay.source(read).unwrap();
-    let readers: Vec<_> = (0..4)
-        .map(|_| {
-            let out = pipe().unwrap();
-            let sink = relay.sink(out.write).unwrap();
-            relay.connect(source, sink);
-            reader(out.read)
-        })
-        .collect();
+    let (relay, mut write, reads) = forked(4);
+    let readers: Vec<_> = reads.into_iter().map(reader).collect();
     let relay = run(relay);
     let sent = noise(1, 5_000_000);
-    File::from(write).write_all(&sent).unwrap();
+    write.write_all(&sent).unwrap();
+    drop(write);
     for reader in readers {
         assert!(reader.join().unwrap() == sent);
     }

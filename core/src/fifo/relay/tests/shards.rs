@@ -3,25 +3,15 @@
 use super::*;
 
 /// A relay of one sharded source, its reading ends.
-fn sharded(sinks: usize) -> (Relay, OwnedFd, Vec<OwnedFd>) {
-    let Pipe { read, write } = pipe().unwrap();
-    let mut relay = Relay::new();
-    let source = relay.source(read).unwrap();
-    let reads = (0..sinks)
-        .map(|_| {
-            let out = pipe().unwrap();
-            let sink = relay.sink(out.write).unwrap();
-            relay.connect(source, sink);
-            out.read
-        })
-        .collect();
-    relay.set_delivery(source, Delivery::Shard);
+fn sharded(sinks: usize) -> (Relay, File, Vec<OwnedFd>) {
+    let (mut relay, write, reads) = forked(sinks);
+    relay.set_delivery(SourceId(0), Delivery::Shard);
     (relay, write, reads)
 }
 
 #[test]
 fn every_record_reaches_one_sink_whole() {
-    let (relay, write, reads) = sharded(4);
+    let (relay, mut write, reads) = sharded(4);
     let readers: Vec<_> = reads.into_iter().map(reader).collect();
     let relay = run(relay);
     // Among them some that neither a page nor the relay's memory holds.
@@ -29,7 +19,8 @@ fn every_record_reaches_one_sink_whole() {
     let lines: Vec<Vec<u8>> =
         (0..300).map(|n| noise(n, lengths[n as usize % 61 % lengths.len()])).collect();
     // The last has no newline.
-    File::from(write).write_all(&lines.join(&b'\n')).unwrap();
+    write.write_all(&lines.join(&b'\n')).unwrap();
+    drop(write);
     let got: Vec<Vec<u8>> = readers.into_iter().map(|reader| reader.join().unwrap()).collect();
     assert!(got.iter().all(|bytes| !bytes.is_empty()), "somebody got nothing");
     let mut found: Vec<Vec<u8>> = Vec::new();
@@ -46,9 +37,8 @@ fn every_record_reaches_one_sink_whole() {
 
 #[test]
 fn the_idle_one_gets_the_next() {
-    let (relay, write, reads) = sharded(3);
+    let (relay, mut write, reads) = sharded(3);
     let relay = run(relay);
-    let mut write = File::from(write);
     let mut reads: Vec<_> =
         reads.into_iter().map(|read| BufReader::new(File::from(read))).collect();
     let mut line = String::new();
@@ -74,11 +64,10 @@ fn the_idle_one_gets_the_next() {
 
 #[test]
 fn a_record_half_written_to_one_that_goes_is_handed_to_another() {
-    let (relay, write, reads) = sharded(2);
+    let (relay, mut write, reads) = sharded(2);
     let relay = run(relay);
     // Longer than a page: the first gets a part of it.
     let record = noise(1, 20_000);
-    let mut write = File::from(write);
     write.write_all(&[&record[..], b"\n"].concat()).unwrap();
     let mut reads = reads.into_iter().map(File::from);
     let (mut first, second) = (reads.next().unwrap(), reads.next().unwrap());

@@ -19,18 +19,10 @@ struct Fork {
 }
 
 fn fork(quota: u64) -> Fork {
-    let Pipe { read, write } = pipe().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let quota = Quota::new(quota);
-    let mut relay = Relay::new();
+    let (mut relay, write, reads) = forked(2);
     relay.spill(Spill::new(folder.path().to_owned(), std::sync::Arc::clone(&quota)));
-    let source = relay.source(read).unwrap();
-    let reads = [(); 2].map(|()| {
-        let out = pipe().unwrap();
-        let sink = relay.sink(out.write).unwrap();
-        relay.connect(source, sink);
-        out.read
-    });
     let control = relay.control().unwrap();
     let (news, events) = mpsc::channel();
     let stop = pipe().unwrap();
@@ -38,7 +30,8 @@ fn fork(quota: u64) -> Fork {
     let relay = thread::spawn(move || {
         let _ = relay.run(&watched, |event| drop(news.send(event)));
     });
-    Fork { write: write.into(), reads, control, events, relay, quota, _stop: stop, _folder: folder }
+    let reads = reads.try_into().unwrap();
+    Fork { write, reads, control, events, relay, quota, _stop: stop, _folder: folder }
 }
 
 #[test]
@@ -64,19 +57,15 @@ fn a_consumer_that_waits_for_its_sibling_stops_nobody() {
 
 #[test]
 fn a_consumer_that_somebody_waits_for_elsewhere_stops_nobody() {
-    let Pipe { read, write } = pipe().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let mut relay = Relay::new();
+    let (mut relay, mut write, mut reads) = forked(1);
     relay.spill(Spill::new(folder.path().to_owned(), Quota::new(64 << 20)));
-    let source = relay.source(read).unwrap();
-    let out = pipe().unwrap();
-    let sink = relay.sink(out.write).unwrap();
-    relay.connect(source, sink);
     relay.control().unwrap().set_waited_for(true);
     let relay = run(relay);
     let sent = noise(6, 10_000_000);
-    File::from(write).write_all(&sent).unwrap();
-    assert!(reader(out.read).join().unwrap() == sent);
+    write.write_all(&sent).unwrap();
+    drop(write);
+    assert!(reader(reads.remove(0)).join().unwrap() == sent);
     assert!(matches!(relay.join().unwrap()[0], Event::Spilling(..)));
 }
 
