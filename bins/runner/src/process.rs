@@ -163,3 +163,16 @@ pub(crate) fn command(invocation: &Invocation, stdin: Option<OwnedFd>) -> Comman
     command.stdin(stdin.map_or_else(Stdio::null, Stdio::from));
     command
 }
+
+/// The children of all threads of a process.
+pub(crate) fn children(id: u32) -> Vec<u32> {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else { return Vec::new() };
+    let lists = threads
+        .flatten()
+        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists
+        .flat_map(|list| {
+            list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()
+        })
+        .collect()
+}

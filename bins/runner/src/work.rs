@@ -1,5 +1,6 @@
 //! Whether tasks are at work: the processor time and the states of their processes.
 
+use crate::process::children;
 use nix::unistd::Pid;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -95,19 +96,6 @@ fn used(groups: impl Iterator<Item = Pid>) -> HashMap<Pid, Used> {
         }
     }
     used
-}
-
-/// The children of all threads of a process.
-fn children(id: u32) -> Vec<u32> {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{id}/task")) else { return Vec::new() };
-    let lists = threads
-        .flatten()
-        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    lists
-        .flat_map(|list| {
-            list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()
-        })
-        .collect()
 }
 
 /// What `/proc/<id>/stat` says of a process.

@@ -1,6 +1,7 @@
 //! What is left of a run when its tasks have ended: processes that left their groups.
 
 use super::Engine;
+use crate::process::children;
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use otto_core::run::{Process, processes_of};
@@ -17,7 +18,7 @@ impl Engine<'_> {
     pub(super) fn sweep(&mut self) {
         let deadline = Instant::now() + LIMIT;
         while has_children() {
-            let mut left = children();
+            let mut left = held_children();
             left.extend(processes_of(self.parts.run.id()));
             left.iter().for_each(Process::kill);
             if Instant::now() > deadline {
@@ -42,16 +43,7 @@ fn has_children() -> bool {
     }
 }
 
-/// Our children by any of our threads.
-fn children() -> Vec<Process> {
-    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return Vec::new() };
-    let lists = threads
-        .flatten()
-        .filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
-    lists
-        .flat_map(|list| {
-            list.split_whitespace().filter_map(|id| id.parse().ok()).collect::<Vec<_>>()
-        })
-        .filter_map(Process::hold)
-        .collect()
+/// Our own children, so that none of their numbers is given to somebody else meanwhile.
+fn held_children() -> Vec<Process> {
+    children(std::process::id()).into_iter().filter_map(Process::hold).collect()
 }
