@@ -10,8 +10,8 @@ const ALWAYS: u64 = 32;
 const OTHERS: u64 = 256;
 /// Two outputs, and two more while a process is started.
 const OF_A_TASK: u64 = 4;
-/// Both ends of its output and of its input.
-const OF_A_STREAM: u64 = 4;
+/// Both ends of its output and of its input, and the file it may be kept in.
+const OF_A_STREAM: u64 = 5;
 /// The file it spills to.
 const OF_AN_EDGE: u64 = 1;
 /// For each group: what stops its relay, what wakes it, and where it throws pages away.

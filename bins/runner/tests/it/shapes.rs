@@ -177,6 +177,26 @@ fn a_group_larger_than_the_limit_of_descriptors_runs_all_the_same() {
     assert!(output.stdout.is_empty());
 }
 
+#[test]
+fn a_group_that_is_let_start_has_descriptors_enough_when_all_its_edges_spill() {
+    let wait = "until [ -e read ]; do sleep 0.01; done; wc -c";
+    let mut text =
+        "tasks:\n  p: {streaming: true, bash: 'head -c 5000000 /dev/zero > \"$OTTO_OUTPUT_PIPE\"'}\n  \
+         c: {streaming: true, before: [p], bash: 'wc -c; touch read'}\n"
+            .to_owned();
+    for n in 0..40 {
+        text.push_str(&format!("  c{n}: {{streaming: true, before: [p], bash: '{wait}'}}\n"));
+    }
+    let project = Project::new(&text);
+    let output = limited("ulimit -n 128; exec \"$0\"", &project);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let needed = said.split("need ").nth(1).unwrap().split(' ').next().unwrap();
+    let output = limited(&format!("ulimit -n {needed}; exec \"$0\""), &project);
+    let out = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(out.lines().filter(|line| line.ends_with("] 5000000")).count(), 41, "{out}");
+}
+
 /// Runs otto-run from a line of bash.
 fn limited(script: &str, project: &Project) -> std::process::Output {
     let program = project.command(&[]).get_program().to_owned();
