@@ -39,6 +39,29 @@ impl<'a> Schedule<'a> {
         self.ready.pop_front().map(|group| std::mem::take(&mut self.members[group]))
     }
 
+    /// Whether something may start.
+    pub(crate) fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// A group that may start and on which `task`, not started itself, depends, or which it is in.
+    pub(crate) fn take_towards(&mut self, task: usize) -> Option<Vec<usize>> {
+        let mut seen = vec![false; self.members.len()];
+        let mut open = vec![self.group_of[task]];
+        while let Some(group) = open.pop() {
+            if self.members[group].is_empty() || std::mem::replace(&mut seen[group], true) {
+                continue;
+            }
+            if let Some(place) = self.ready.iter().position(|ready| *ready == group) {
+                self.ready.remove(place);
+                return Some(std::mem::take(&mut self.members[group]));
+            }
+            let needs = self.members[group].iter().flat_map(|member| &self.graph.needs[*member]);
+            open.extend(needs.map(|need| self.group_of[*need]));
+        }
+        None
+    }
+
     /// `task` has ended well: what waited for it alone is ready.
     pub(crate) fn ended(&mut self, task: usize) {
         for &user in &self.graph.needed_by[task] {
@@ -57,6 +80,23 @@ impl<'a> Schedule<'a> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn what_is_waited_for_is_reached_through_what_it_needs() {
+        let config = crate::config::parse(
+            "tasks:\n  a: {bash: x}\n  b: {bash: x}\n  c: {bash: x, before: [b]}\n  d: {bash: x, before: [c]}",
+        )
+        .unwrap();
+        let graph = Graph::new(&config).unwrap();
+        let mut schedule = Schedule::new(&graph, &[true; 4]);
+        assert_eq!(schedule.next(), Some(vec![0]));
+        assert_eq!(schedule.take_towards(0), None);
+        assert_eq!(schedule.take_towards(3), Some(vec![1]));
+        assert_eq!(schedule.take_towards(3), None);
+        schedule.ended(1);
+        assert_eq!(schedule.take_towards(3), Some(vec![2]));
+        assert!(!schedule.has_ready());
+    }
 
     #[test]
     fn groups_start_whole_and_once_their_needs_have_ended() {

@@ -106,6 +106,7 @@ impl Engine<'_> {
         self.live.iter_mut().for_each(|live| live.press(now, GRACE));
         self.press_leftovers(now);
         self.watch_streams(now);
+        self.start_awaited(now);
         self.parts.display.tick(now);
     }
 }

@@ -1,5 +1,6 @@
 //! The run itself: starts what may start, listens to all that happens, and ends everything.
 
+mod awaited;
 mod cancel;
 mod finish;
 mod start;
@@ -56,6 +57,8 @@ pub(crate) struct Engine<'a> {
     streams: Streams,
     /// When the streams under way are looked at next.
     watch_at: Instant,
+    /// When to look whether a task waits for one that has not started.
+    look_at: Instant,
     /// What the tasks that stream do.
     work: Work,
     /// The edges that have gone over the disk.
@@ -82,6 +85,7 @@ impl<'a> Engine<'a> {
             parts,
             programs: Programs::default(),
             watch_at: Instant::now(),
+            look_at: Instant::now(),
             work: Work::default(),
             spilling: HashSet::new(),
             names,

@@ -22,7 +22,7 @@ impl Engine<'_> {
         }
     }
 
-    fn start_group(&mut self, group: &[usize]) -> Result<(), String> {
+    pub(super) fn start_group(&mut self, group: &[usize]) -> Result<(), String> {
         let mut folders = Vec::with_capacity(group.len());
         for &task in group {
             folders.push(self.prepare(task)?);

@@ -107,6 +107,7 @@ impl Engine<'_> {
             .chain(pressed)
             .chain(self.parts.display.wakes_at())
             .chain(self.watches_at())
+            .chain(self.looks_for_awaited_at())
             .min();
         let Some(next) = next else { return PollTimeout::NONE };
         let left = next.saturating_duration_since(now);

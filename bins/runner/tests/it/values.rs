@@ -52,6 +52,25 @@ fn values_are_visible_while_their_task_runs() {
 }
 
 #[test]
+fn who_waits_leaves_its_place_to_those_it_waits_for() {
+    // There is one place, and whoever has it waits for one that has none.
+    let project = Project::new(&format!(
+        "tasks:\n  c:\n    python3: |\n      {ASK}
+      print(ask('WAIT b.k 50'))
+  b:\n    python3: |\n      {ASK}
+      print(ask('WAIT a.k 50'))
+      ask('SET b.k 2')
+  zero: {{bash: 'true'}}
+  a:\n    before: [zero]\n    python3: |\n      {ASK}
+      ask('SET a.k 1')
+"
+    ));
+    let ended = project.run(&["-j1"]);
+    ended.ok();
+    assert_eq!((ended.lines("c"), ended.lines("b")), (vec!["2"], vec!["1"]));
+}
+
+#[test]
 fn a_wait_ends_when_its_task_has() {
     let project = Project::new(&format!(
         "tasks:\n  quick: {{bash: 'true'}}\n  waits:\n    python3: |\n      {ASK}
