@@ -51,6 +51,18 @@ fn lines_are_whole_and_the_last_one_gets_its_newline() {
     }
 }
 
+/// Several readers that a script starts write into the one file it writes to: none over another.
+#[test]
+fn readers_into_one_file_lose_nothing() {
+    let outside = Outside::new();
+    let script = "for s in a b; do otto-pipe create $s; done
+        for s in a b; do yes $s | head -c 20M | otto-pipe write $s & done
+        (otto-pipe read a & otto-pipe read b & wait) >out; wait; tr -d '\\n' <out | wc -c
+        seq 3 | otto-pipe tee - - >out; wc -c <out";
+    let shown = outside.bash(script).run().ok().stdout;
+    assert!(shown.ends_with("\n20971520\n12\n"), "{shown}");
+}
+
 /// Two readers by lines share a stream, and append to one file: no line is torn.
 #[test]
 fn readers_by_lines_append_without_mixing() {

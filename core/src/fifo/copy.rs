@@ -3,6 +3,7 @@
 use crate::error::{Error, ErrorKind, Result};
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SpliceFFlags, fcntl, splice};
+use rustix::fs::FileType;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
@@ -64,6 +65,11 @@ pub fn copy_counting(from: impl AsFd, to: impl AsFd, mut count: impl FnMut(u64))
     let (from, to) = (from.as_fd(), to.as_fd());
     let gathered = holds(from).min(holds(to)) / GATHERED_PART;
     let mut copied = 0;
+    // Programs that write into one file, as children of a shell do, share the place in it: `write`
+    // takes turns at that, splice writes over what the others have just written.
+    if is_file(to) {
+        return copy_through_memory(from, to, copied, count);
+    }
     loop {
         let asked = Instant::now();
         match splice(from, None, to, None, CHUNK_BYTES, SpliceFFlags::SPLICE_F_MOVE) {
@@ -88,6 +94,10 @@ pub fn copy_counting(from: impl AsFd, to: impl AsFd, mut count: impl FnMut(u64))
 /// How much a pipe holds, in bytes; what is none holds what is asked for.
 fn holds(fd: BorrowedFd<'_>) -> usize {
     fcntl(fd, FcntlArg::F_GETPIPE_SZ).map_or(CHUNK_BYTES, |bytes| bytes as usize)
+}
+
+fn is_file(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::fstat(fd).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_file())
 }
 
 fn copy_through_memory(
