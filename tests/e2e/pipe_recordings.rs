@@ -46,6 +46,23 @@ fn an_existing_file_is_kept_replaced_or_continued() {
     let _ = recorder.finish().ok();
 }
 
+/// Whatever keeps the stream from coming, an older recording is as it was and a new one not in the way.
+#[test]
+fn a_stream_that_is_not_there_costs_no_recording() {
+    let outside = Outside::new();
+    let _ = outside.bash("echo one | otto-pipe record r").run().ok();
+    for how in ["r --force", "r --append", "new"] {
+        for (stream, status) in [("none", 3), ("s --timeout 0.05", 4)] {
+            let script =
+                format!("otto-pipe create s >/dev/null; exec otto-pipe record {how} {stream}");
+            let _ = outside.bash(&script).run().refused(status);
+        }
+    }
+    let replayed = outside.bash("otto-pipe replay r").run().ok();
+    assert_eq!((replayed.stdout.as_str(), replayed.stderr.as_str()), ("one\n", ""));
+    assert_eq!(outside.bash("echo two | otto-pipe record new").run().ok().stdout, "two\n");
+}
+
 /// Three pieces, and a recording cut after every byte: what is whole comes, and never anything else.
 #[test]
 fn a_recording_cut_anywhere_gives_what_is_whole() {

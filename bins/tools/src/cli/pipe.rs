@@ -153,7 +153,7 @@ fn recordings() -> Vec<Command> {
         "record",
         "Pass a stream on and keep it in FILE, with the time of each piece",
         &[
-            required("FILE", "The recording; one that is there already is refused"),
+            required("FILE", "The recording; one that holds something already is refused"),
             optional("STREAM", "What is recorded [default: standard input]"),
             option(
                 "to",

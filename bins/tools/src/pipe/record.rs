@@ -37,25 +37,18 @@ pub(super) fn run(arguments: &ArgMatches) -> Done {
     Ok(u8::from(!kept))
 }
 
-/// Opens the file, which is locked as long as it is recorded to.
+/// Opens the file, which is locked as long as it is recorded to, and leaves it as it is: the stream
+/// may yet turn out not to be there.
 fn open(path: &Path, append: bool, force: bool) -> Result<Recording> {
     let failed = |error| Error::io("record to", path, error);
-    let mut options = File::options();
-    options.read(true).write(true).mode(0o600);
-    match (append, force) {
-        (false, false) => options.create_new(true),
-        _ => options.create(true),
-    };
-    let file = options.open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => {
-            let message = format!(
-                "{} is there already: --append goes on at its end, --force replaces it",
-                path.display()
-            );
-            Error::new(ErrorKind::Io, message)
-        }
-        _ => failed(error),
-    })?;
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(failed)?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
             let message = format!("{} is being recorded to by another process", path.display());
@@ -64,15 +57,20 @@ fn open(path: &Path, append: bool, force: bool) -> Result<Recording> {
         // A file system without locks.
         Err(TryLockError::Error(_)) | Ok(()) => {}
     }
-    let length = file.metadata().map_err(failed)?.len();
-    if append && length > 0 {
+    let found = file.metadata().map_err(failed)?;
+    let is_empty = found.len() == 0;
+    if append && !is_empty {
         return Recording::resume(file, path);
     }
-    if length > 0 {
-        file.set_len(0).map_err(failed)?;
+    let is_new = is_empty && found.is_file();
+    if !append && !force && !is_new {
+        let message = format!(
+            "{} is there already: --append goes on at its end, --force replaces it",
+            path.display()
+        );
+        return Err(Error::new(ErrorKind::Io, message));
     }
-    let began = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Recording::begin(file, began).map_err(failed)
+    Ok(Recording::new(file))
 }
 
 enum Ended {
@@ -86,15 +84,23 @@ enum Ended {
 fn pass_on(
     from: &Input,
     to: &Output,
-    recording: Recording,
+    mut recording: Recording,
     path: &Path,
     meter: &Meter,
 ) -> anyhow::Result<(Ended, bool)> {
     let (began, before) = (Instant::now(), recording.last());
-    let mut recording = Some(recording);
     let mut buffer = vec![0; CHUNK_BYTES];
     let mut out = File::from(to.fd.try_clone()?);
-    let (mut passed, mut kept) = (0, true);
+    let mut passed = 0;
+    let given_up = |error, passed: u64| {
+        say(&format!(
+            "otto-pipe: {}; the stream goes on, the recording ends after {passed} bytes",
+            Error::io("record to", path, error)
+        ));
+    };
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let begun = recording.begin(since_1970).map_err(|error| given_up(error, passed));
+    let mut recording = begun.is_ok().then_some(recording);
     let ended = loop {
         let read = match rustix::io::read(&from.fd, &mut buffer[..]) {
             Ok(0) => break Ended::Input,
@@ -106,11 +112,8 @@ fn pass_on(
         if let Some(open) = &mut recording
             && let Err(error) = open.keep(piece, before + began.elapsed())
         {
-            say(&format!(
-                "otto-pipe: {}; the stream goes on, the recording ends after {passed} bytes",
-                Error::io("record to", path, error)
-            ));
-            (recording, kept) = (None, false);
+            given_up(error, passed);
+            recording = None;
         }
         match out.write_all(piece) {
             Ok(()) => {}
@@ -122,6 +125,7 @@ fn pass_on(
         passed += read as u64;
         meter.add(read as u64);
     };
+    let kept = recording.is_some();
     if let Some(recording) = recording {
         let marked = recording.finish(before + began.elapsed());
         marked.map_err(|error| Error::io("record to", path, error))?;

@@ -44,16 +44,13 @@ pub(super) struct Recording {
 }
 
 impl Recording {
-    /// Begins a recording in an empty file.
-    pub(super) fn begin(mut file: File, began: Duration) -> io::Result<Recording> {
-        let mut header = MAGIC.to_vec();
-        header.extend_from_slice(&(began.as_nanos() as u64).to_le_bytes());
-        file.write_all(&header)?;
-        Ok(Recording { file, end: HEADER_BYTES as u64, last: Duration::ZERO })
+    /// A new recording, which will replace what is in the file.
+    pub(super) fn new(file: File) -> Recording {
+        Recording { file, end: 0, last: Duration::ZERO }
     }
 
-    /// Goes on behind the last whole frame of an older one.
-    pub(super) fn resume(mut file: File, path: &Path) -> Result<Recording> {
+    /// One that will go on behind the last whole frame of an older one.
+    pub(super) fn resume(file: File, path: &Path) -> Result<Recording> {
         let failed = |error| Error::io("read", path, error);
         let mut reader = Playback::open(&file, path)?;
         while let Some(length) = reader.header()? {
@@ -64,9 +61,22 @@ impl Recording {
             reader.skip(length)?;
         }
         let (end, last) = (reader.whole, reader.last);
-        file.set_len(end).map_err(failed)?;
-        file.seek(SeekFrom::Start(end)).map_err(failed)?;
         Ok(Recording { file, end, last })
+    }
+
+    /// Readies the file, of which nothing has been changed before.
+    pub(super) fn begin(&mut self, began: Duration) -> io::Result<()> {
+        if self.file.metadata()?.len() > self.end {
+            self.file.set_len(self.end)?;
+        }
+        self.file.seek(SeekFrom::Start(self.end))?;
+        if self.end == 0 {
+            let mut header = MAGIC.to_vec();
+            header.extend_from_slice(&(began.as_nanos() as u64).to_le_bytes());
+            self.file.write_all(&header)?;
+            self.end = HEADER_BYTES as u64;
+        }
+        Ok(())
     }
 
     /// The time that has been reached.
