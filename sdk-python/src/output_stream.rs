@@ -31,6 +31,8 @@ struct State {
     sending: bool,
     /// Somebody will call `send_soon`.
     scheduled: bool,
+    /// A thread is closing it: what others still added would be lost.
+    closing: bool,
     /// A wait for the reader was given up: nobody waits for it again unasked.
     given_up: bool,
     /// What the pipe refused with, for ever: told to every caller until the stream is closed.
@@ -57,6 +59,7 @@ impl OutputStream {
             pending: Vec::new(),
             sending: false,
             scheduled: false,
+            closing: false,
             given_up: false,
             failed: None,
         };
@@ -81,6 +84,9 @@ impl OutputStream {
     /// Adds `bytes` and what ends them.
     pub(crate) fn add(&self, bytes: &[u8], end: &[u8]) -> Result<Added> {
         let mut state = self.usable()?;
+        if state.closing {
+            return Err(self.closed());
+        }
         state.pending.extend_from_slice(bytes);
         state.pending.extend_from_slice(end);
         let full = state.pending.len() >= PIECE_BYTES;
@@ -179,12 +185,22 @@ impl OutputStream {
 
     /// Drains and closes; a second time it does nothing.
     pub(crate) fn close(&self, tick: Tick<'_>) -> Result<()> {
-        if self.lock().file.is_none() {
-            return Ok(());
+        {
+            let mut state = self.lock();
+            if state.file.is_none() {
+                return Ok(());
+            }
+            state.closing = true;
         }
         let drained = self.drain(tick);
+        let mut state = self.lock();
+        state.closing = false;
+        if state.file.is_none() {
+            // Another thread has.
+            return Ok(());
+        }
         if !matches!(&drained, Err(error) if error.kind() == ErrorKind::Interrupted) {
-            self.lock().file = None;
+            state.file = None;
         }
         drained
     }
@@ -253,10 +269,13 @@ impl OutputStream {
             return Err(Error::io("write to", &self.path, errno.into()));
         }
         if state.file.is_none() {
-            let message = format!("the stream {} is closed", self.path.display());
-            return Err(Error::new(ErrorKind::Usage, message));
+            return Err(self.closed());
         }
         Ok(state)
+    }
+
+    fn closed(&self) -> Error {
+        Error::new(ErrorKind::Usage, format!("the stream {} is closed", self.path.display()))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

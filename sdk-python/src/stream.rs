@@ -2,7 +2,7 @@
 
 use otto_core::run::{Environment, variable};
 use otto_core::{Error, ErrorKind, Result, fifo};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a record of a stream is to Python.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,12 +39,14 @@ pub(crate) struct Location {
     pub(crate) has_notes: bool,
 }
 
-/// The FIFO `name` of the run, created where it is missing; without a name the one `variable`
-/// leads to.
+/// The FIFO `name` of the run, or outside all runs that of this user, created where it is missing;
+/// without a name the one `variable` leads to.
 pub(crate) fn location(name: Option<&str>, variable: &str) -> Result<Location> {
     let environment = Environment::from_process();
     if let Some(name) = name {
-        let path = fifo::create(environment.run_dir()?, name)?;
+        // What is no name is refused before a folder is made.
+        fifo::path(Path::new(""), name)?;
+        let path = fifo::create(&environment.streams_dir()?, name)?;
         return Ok(Location { path, has_notes: false });
     }
     let run_dir = environment.run_dir.as_ref();

@@ -1,10 +1,12 @@
 """Streams, between threads and processes, through FIFOs and through anonymous pipes."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import otto
@@ -62,6 +64,27 @@ def test_the_tasks_own_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
     os.close(write)
     assert [record["i"] for record in otto.input_pipe(timeout=10)] == list(range(1000))
     os.close(read)
+
+
+def test_named_streams_outside_all_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    subprocess.run(["otto-pipe", "create", "rows"], check=True, capture_output=True)
+    producer = in_thread(
+        lambda: python(
+            "import otto\nwith otto.output_pipe('rows') as out: out.write('from python')"
+        )
+    )
+    read = subprocess.run(["otto-pipe", "read", "rows"], capture_output=True, timeout=10)
+    assert read.stdout == b'"from python"\n'
+    producer.join()
+    producer = in_thread(lambda: subprocess.run(["otto-pipe", "write", "rows"], input=b"[1]\n"))
+    assert list(otto.input_pipe("rows", timeout=10)) == [[1]]
+    producer.join()
+    with pytest.raises(otto.UsageError, match="no stream name"):
+        otto.input_pipe("a/b")
+    monkeypatch.setenv("OTTO_RUN_DIR", "/nowhere")
+    with pytest.raises(otto.NoRun, match="no run here any more"):
+        otto.output_pipe("rows")
 
 
 def test_a_record_is_seen_although_the_producer_is_busy(server: otto.Server) -> None:
@@ -197,6 +220,35 @@ def test_many_threads_write_whole_lines(server: otto.Server) -> None:
         last[number] = step
     assert last == [499] * 6
     producer.join()
+
+
+def test_what_a_stream_takes_while_it_is_closed_arrives(server: otto.Server) -> None:
+    otto.input_pipe("rows")
+    fifo = os.path.join(server.run_dir or "", "rows.fifo")
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    out = otto.output_pipe("rows", mode="text")
+    full = os.open(fifo, os.O_WRONLY | os.O_NONBLOCK)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(full, b"\n" * 4096)
+    os.close(full)
+    out.write("before")
+    closer = in_thread(out.close)
+    accepted = ["before"]
+
+    def refused() -> bool:
+        try:
+            out.write("meanwhile")
+        except otto.UsageError:
+            return True
+        accepted.append("meanwhile")
+        return False
+
+    eventually(refused)
+    os.set_blocking(reading, True)
+    with open(reading) as rows:
+        assert rows.read().split() == accepted
+    closer.join()
 
 
 def test_many_threads_share_what_is_read(server: otto.Server) -> None:

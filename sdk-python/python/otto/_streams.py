@@ -15,13 +15,15 @@ _GenericAlias = type(list[int])
 def input_pipe(
     name: str | None = None, *, mode: str = "json", timeout: float | None = None
 ) -> InputPipe:
-    """Iterates over the stream this task reads: `OTTO_INPUT_PIPE`, or the run's stream `name`.
+    """Iterates over the stream this task reads: `OTTO_INPUT_PIPE`, or the stream `name`.
 
     `mode` says what a record is: "json" a line that is any JSON value, "text" a line as str,
     "bytes" a line as bytes; "raw" is no lines but bytes as they come, NUL and all. A line is what
     stands before a line feed, which is left off; a carriage return before that belongs to the line.
     A last line may lack its line feed. Ends when the last writer has closed, and raises
-    `ProducerEnded` instead, once all whole records were given, when the producer failed.
+    `ProducerEnded` instead, once all whole records were given, when the producer failed. A stream
+    with a name is the run's, outside all runs this user's, as for `otto-pipe`; it is made where it
+    is missing.
 
     Waits for each record up to `timeout` seconds and then raises `TimedOut`; asked again, it goes
     on where it was. In a coroutine `async for` does the same without holding up the event loop.
@@ -52,7 +54,7 @@ def input_pipe(
 def output_pipe(
     name: str | None = None, *, mode: str = "json", timeout: float | None = None
 ) -> OutputPipe:
-    """Opens the stream this task writes: `OTTO_OUTPUT_PIPE`, or the run's stream `name`.
+    """Opens the stream this task writes: `OTTO_OUTPUT_PIPE`, or the stream `name`.
 
     `mode` says what `write()` takes: "json" any JSON value, "text" a str and "bytes" a bytes-like
     object, each one line; "raw" a bytes-like object that is written as it is. Waits for a reader up
