@@ -132,6 +132,9 @@ impl Relay {
                 None => {}
             }
         }
+        let mut any = !events.is_empty();
+        // Why, before a producer learns that nobody reads it, and ends.
+        events.drain(..).for_each(&mut *on_event);
         for (place, source) in self.sources.iter_mut().enumerate() {
             let routes = self.routes[place].iter();
             let mut edges = routes.filter_map(|sink| self.sinks[*sink].edge_from(place));
@@ -147,7 +150,7 @@ impl Relay {
                 events.push(Event::Drained(SourceId(place)));
             }
         }
-        let any = !events.is_empty();
+        any |= !events.is_empty();
         events.into_iter().for_each(on_event);
         any
     }

@@ -210,6 +210,26 @@ fn a_full_disk_is_reported_and_frees_the_producer() {
 }
 
 #[test]
+fn why_nobody_reads_is_told_before_the_producer_can_know() {
+    let Pipe { read, write } = pipe().unwrap();
+    let mut relay = Relay::new();
+    let source = relay.source(read).unwrap();
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let sink = relay.sink(full.into()).unwrap();
+    relay.connect(source, sink);
+    File::from(write.try_clone().unwrap()).write_all(b"x").unwrap();
+    let (stop, mut told) = (pipe().unwrap(), Vec::new());
+    let hears = |event| {
+        let mut fds = [PollFd::new(&write, PollFlags::empty())];
+        let _ = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        told.push((matches!(event, Event::Failed(..)), fds[0].revents()));
+    };
+    relay.run(&stop.read, hears).unwrap();
+    assert_eq!(told[0], (true, PollFlags::empty()));
+    assert_eq!(told[1..], [(false, PollFlags::ERR); 2]);
+}
+
+#[test]
 fn it_stops_when_told_although_somebody_still_writes() {
     let Pipe { read, write: _keeper } = pipe().unwrap();
     let mut relay = Relay::new();
