@@ -3,6 +3,7 @@
 use crate::crossing::blocking;
 use crate::fork::PerProcess;
 use crate::later::Deferred;
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -24,10 +25,17 @@ pub(crate) fn finish_at_exit(py: Python<'_>, work: &Arc<impl Deferred + 'static>
 pub(crate) fn finish(py: Python<'_>) -> PyResult<()> {
     let unfinished = UNFINISHED.get(py);
     let all = std::mem::take(&mut *unfinished.0.lock().unwrap_or_else(PoisonError::into_inner));
+    let mut outcome = Ok(());
     for work in all.iter().filter_map(Weak::upgrade) {
-        blocking(py, |tick| work.finish(tick))?;
+        match blocking(py, |tick| work.finish(tick)) {
+            // What has nowhere to go keeps nothing else here. Ctrl-C ends it all.
+            Err(error) if error.is_instance_of::<PyException>(py) => {
+                outcome = outcome.and(Err(error));
+            }
+            finished => finished?,
+        }
     }
-    Ok(())
+    outcome
 }
 
 /// Registers [`finish`].

@@ -202,6 +202,39 @@ def test_records_survive_an_end_without_close(server: otto.Server, end: str) -> 
     assert producer.wait() == 0
 
 
+def test_an_end_sends_all_although_one_reader_has_gone(server: otto.Server) -> None:
+    code = """if True:
+        import ctypes, otto
+        streams = [otto.output_pipe(name) for name in ("gone", "rows")]
+        for stream in streams:  # of which nobody clears up at the end
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(stream))
+        input()
+        for stream in streams:
+            stream.write("kept")
+    """
+    gone, rows = otto.input_pipe("gone"), otto.input_pipe("rows", timeout=20)
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as producer:
+        readers = [in_thread(gone.read)]
+        seen: list[Any] = []
+        readers.append(in_thread(lambda: seen.extend(rows)))
+        eventually(lambda: len(pipes_of(producer.pid)) == 2)
+        gone.close()
+        readers[0].join()
+        producer.communicate(b"\n")
+    readers[1].join()
+    assert seen == ["kept"]
+
+
+def pipes_of(pid: int) -> list[str]:
+    """The streams that a process has open."""
+    folder = f"/proc/{pid}/fd"
+    return [
+        path
+        for fd in os.listdir(folder)
+        if (path := os.readlink(f"{folder}/{fd}")).endswith(".fifo")
+    ]
+
+
 def test_many_threads_write_whole_lines(server: otto.Server) -> None:
     def produce() -> None:
         with otto.output_pipe("rows") as out:
