@@ -58,6 +58,10 @@ fn what_is_no_stream_of_ours_is_refused_in_a_line() {
     assert!(line.contains("no run here any more"), "{line}");
     let line = place.bash("exec otto-pipe list --run 4194304999").run().refused(3);
     assert!(line.contains("no such run"), "{line}");
+    for option in ["--run x", "--every x", "--last 99999999999999999999"] {
+        let line = place.bash(&format!("exec otto-pipe tap s {option}")).run().refused(2);
+        assert!(line.contains(option.split(' ').next().unwrap_or("-")), "{option}: {line}");
+    }
 }
 
 #[test]

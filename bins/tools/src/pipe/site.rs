@@ -3,7 +3,7 @@
 use crate::cli::Given;
 use clap::ArgMatches;
 use otto_core::run::{Environment, RunId, folder_of};
-use otto_core::{Result, fifo};
+use otto_core::{Error, ErrorKind, Result, fifo};
 use std::path::{Path, PathBuf};
 
 pub(super) struct Site {
@@ -25,7 +25,11 @@ impl Site {
     /// The folder of named streams.
     pub(super) fn folder(&self) -> Result<PathBuf> {
         match &self.run {
-            Some(run) => folder_of(RunId::parse(run)?),
+            Some(run) => {
+                let message = format!("--run takes a run's number, not {run:?}");
+                let id = RunId::parse(run).map_err(|_| Error::new(ErrorKind::Usage, message))?;
+                folder_of(id)
+            }
             None => self.environment.streams_dir(),
         }
     }

@@ -21,8 +21,9 @@ enum Sampling {
 }
 
 pub(super) fn run(arguments: &ArgMatches) -> Done {
-    let asked =
-        |name: &str| arguments.given(name).map(|text| number::<u64>(name, text)).transpose();
+    let asked = |name: &str| {
+        arguments.given(name).map(|text| number::<u64>(&format!("--{name}"), text)).transpose()
+    };
     let sampling = match (asked("every")?, asked("last")?) {
         (Some(0), _) | (_, Some(0)) => return Err(usage("--every and --last count from 1")),
         (_, Some(last)) => Sampling::Last(last),
