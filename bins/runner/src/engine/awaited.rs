@@ -27,6 +27,8 @@ impl Engine<'_> {
                 && let Err(message) = self.start_group(&group)
             {
                 self.fail(1, message);
+                // What began now would be asked by nobody to end.
+                return;
             }
         }
     }

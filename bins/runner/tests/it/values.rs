@@ -116,3 +116,16 @@ fn a_task_that_spoils_its_output_file_fails_with_one_clear_line() {
     );
     assert!(!project.path("ran").exists());
 }
+
+#[test]
+fn once_one_that_is_waited_for_could_not_start_no_other_does() {
+    let wait = "python3 ask.py WAIT x.a 60 & python3 ask.py WAIT y.b 60 & wait";
+    let project = Project::new(&format!(
+        "tasks:\n  w: {{bash: '{wait}'}}\n  x: {{bash: ':', envs: {{PATH: /none}}}}\n  y: {{bash: ': > began'}}\n"
+    ));
+    project.write("ask.py", crate::project::ASK);
+    let ended = project.run(&["-j1"]);
+    assert_eq!(ended.code(), 1, "{}", ended.err);
+    assert!(ended.err.contains("task \"x\" can't be started"), "{}", ended.err);
+    assert!(!project.path("began").exists());
+}
