@@ -46,7 +46,9 @@ fn streams_open_in_any_order() {
     let script = "for s in a b; do otto-pipe create $s >/dev/null; done
         seq 2 | otto-pipe tee a b & exec 3<\"$(otto-pipe path b)\" 4<\"$(otto-pipe path a)\"
         cat <&3; cat <&4; wait
-        (echo b >\"$(otto-pipe path b)\"; echo a >\"$(otto-pipe path a)\") & otto-pipe merge a b";
+        (echo b >\"$(otto-pipe path b)\"; until [ -e seen ]; do sleep 0.01; done
+        echo a >\"$(otto-pipe path a)\") &
+        otto-pipe merge a b | while read -r line; do echo $line; : >seen; done";
     assert_eq!(outside.bash(script).run().ok().stdout, "1\n2\n1\n2\nb\na\n");
 }
 
