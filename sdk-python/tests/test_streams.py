@@ -227,12 +227,11 @@ def test_an_end_sends_all_although_one_reader_has_gone(server: otto.Server) -> N
 
 def pipes_of(pid: int) -> list[str]:
     """The streams that a process has open."""
-    folder = f"/proc/{pid}/fd"
-    return [
-        path
-        for fd in os.listdir(folder)
-        if (path := os.readlink(f"{folder}/{fd}")).endswith(".fifo")
-    ]
+    folder, found = f"/proc/{pid}/fd", []
+    for fd in os.listdir(folder):
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(os.readlink(f"{folder}/{fd}"))
+    return [path for path in found if path.endswith(".fifo")]
 
 
 def test_many_threads_write_whole_lines(server: otto.Server) -> None:
