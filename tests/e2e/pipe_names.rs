@@ -12,6 +12,9 @@ fn two_programs_meet_outside_all_runs() {
     let mode = |path: &str| fs::metadata(path).expect("made").permissions().mode() & 0o7777;
     assert_eq!(mode(path.trim()), 0o600);
     assert_eq!(mode(path.trim().trim_end_matches("/logs.fifo")), 0o700);
+    let masked = outside.bash("umask 777; otto-pipe create masked").run().ok().stdout;
+    assert_eq!(mode(masked.trim()), 0o600);
+    let _ = outside.bash("otto-pipe remove masked").run().ok();
     let script = "seq 3 >\"$(otto-pipe path logs)\" & otto-pipe read logs; otto-pipe list
         otto-pipe list --json; otto-pipe remove logs; otto-pipe list";
     let shown = outside.bash(script).run().ok().stdout;

@@ -8,10 +8,10 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::stat::Mode;
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io;
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,14 @@ pub fn path(run_dir: &Path, name: &str) -> Result<PathBuf> {
 pub fn create(run_dir: &Path, name: &str) -> Result<PathBuf> {
     let path = path(run_dir, name)?;
     match nix::unistd::mkfifo(&path, Mode::S_IRUSR | Mode::S_IWUSR) {
-        Ok(()) => Ok(path),
+        // A umask may have taken our own rights away, too.
+        Ok(()) => match std::fs::set_permissions(&path, Permissions::from_mode(0o600)) {
+            // Somebody removed it already.
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io("make the FIFO", &path, error))
+            }
+            _ => Ok(path),
+        },
         Err(Errno::EEXIST) => {
             let found = std::fs::symlink_metadata(&path)
                 .map_err(|error| Error::io("look at", &path, error))?;
