@@ -65,9 +65,7 @@ pub fn copy_counting(from: impl AsFd, to: impl AsFd, mut count: impl FnMut(u64))
     let (from, to) = (from.as_fd(), to.as_fd());
     let gathered = holds(from).min(holds(to)) / GATHERED_PART;
     let mut copied = 0;
-    // Programs that write into one file, as children of a shell do, share the place in it: `write`
-    // takes turns at that, splice writes over what the others have just written.
-    if is_file(to) {
+    if !may_splice(from, to) {
         return copy_through_memory(from, to, copied, count);
     }
     loop {
@@ -96,8 +94,14 @@ fn holds(fd: BorrowedFd<'_>) -> usize {
     fcntl(fd, FcntlArg::F_GETPIPE_SZ).map_or(CHUNK_BYTES, |bytes| bytes as usize)
 }
 
-fn is_file(fd: BorrowedFd<'_>) -> bool {
-    rustix::fs::fstat(fd).is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_file())
+/// Whether moving pages disturbs nobody. While splice waits for a socket or a terminal it keeps the
+/// pipe locked, so that whoever else looks at that pipe, even without waiting, waits with it. And
+/// programs that write into one file, as children of a shell do, share the place in it: `write`
+/// takes turns at that, splice writes over what the others have just written.
+fn may_splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> bool {
+    let kind = |fd| rustix::fs::fstat(fd).map(|found| FileType::from_raw_mode(found.st_mode));
+    kind(to) == Ok(FileType::Fifo)
+        && matches!(kind(from), Ok(FileType::Fifo | FileType::RegularFile))
 }
 
 fn copy_through_memory(
@@ -161,6 +165,32 @@ mod tests {
         to.rewind().unwrap();
         to.read_to_end(&mut back).unwrap();
         assert!(back == bytes);
+    }
+
+    #[test]
+    fn who_looks_into_a_pipe_does_not_wait_for_what_is_copied_into_it() {
+        use std::os::unix::net::UnixStream;
+        let (from, _silent) = UnixStream::pair().unwrap();
+        let pipe = crate::fifo::pipe().unwrap();
+        let write = pipe.write;
+        let copying = from.try_clone().unwrap();
+        let copier = std::thread::spawn(move || copy(&copying, &write));
+        let (done, looked) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            crate::fifo::pipe::set_nonblocking(&pipe.read, true).unwrap();
+            let mut read = File::from(pipe.read);
+            for _ in 0..20 {
+                let mut fds = [nix::poll::PollFd::new(read.as_fd(), nix::poll::PollFlags::POLLIN)];
+                nix::poll::poll(&mut fds, 10_u8).unwrap();
+                let error = read.read(&mut [0; 10]).unwrap_err();
+                assert_eq!(error.kind(), std::io::ErrorKind::WouldBlock);
+            }
+            done.send(()).unwrap();
+        });
+        let waited = looked.recv_timeout(std::time::Duration::from_secs(20));
+        from.shutdown(std::net::Shutdown::Both).unwrap();
+        let _ = copier.join().unwrap();
+        assert!(waited.is_ok(), "the pipe was locked");
     }
 
     #[test]
