@@ -119,11 +119,25 @@ fn a_task_that_spoils_its_output_file_fails_with_one_clear_line() {
 
 #[test]
 fn once_one_that_is_waited_for_could_not_start_no_other_does() {
-    let wait = "python3 ask.py WAIT x.a 60 & python3 ask.py WAIT y.b 60 & wait";
-    let project = Project::new(&format!(
-        "tasks:\n  w: {{bash: '{wait}'}}\n  x: {{bash: ':', envs: {{PATH: /none}}}}\n  y: {{bash: ': > began'}}\n"
-    ));
-    project.write("ask.py", crate::project::ASK);
+    // It is known that x is waited for before y is.
+    let project = Project::new(
+        "tasks:
+  w:
+    python3: |
+      import socket
+      def say(line):
+          s = socket.socket(socket.AF_UNIX)
+          s.connect(os.environ['OTTO_SOCKET'])
+          s.sendall(line + b'\\n')
+          return s
+      x = say(b'WAIT x.a 60')
+      say(b'PING').recv(9)
+      y = say(b'WAIT y.b 60')
+      x.recv(9)
+  x: {bash: ':', envs: {PATH: /none}}
+  y: {bash: ': > began'}
+",
+    );
     let ended = project.run(&["-j1"]);
     assert_eq!(ended.code(), 1, "{}", ended.err);
     assert!(ended.err.contains("task \"x\" can't be started"), "{}", ended.err);
