@@ -30,6 +30,7 @@ pub use tap::Sampling;
 
 use crate::error::{Error, ErrorKind, Result};
 use control::Shared;
+use edge::Edge;
 use nix::sys::eventfd::EventFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -224,8 +225,11 @@ impl Relay {
             let timeout = if moved || settled {
                 Some(Duration::ZERO)
             } else {
-                let waits = |sink: &Sink| sink.is_full && sink.is_open() && !sink.is_held();
-                let is_waiting = self.sinks.iter().any(waits);
+                // Also where it is not this sink's turn to take what there is for it.
+                let has_more = |edge: &Edge| edge.has_more(&self.sources[edge.source]);
+                let waits = |sink: &Sink| sink.is_full || sink.edges.iter().any(has_more);
+                let mut open = self.sinks.iter().filter(|sink| sink.is_open() && !sink.is_held());
+                let is_waiting = open.any(waits);
                 is_waiting.then(|| watch.due().saturating_duration_since(now))
             };
             if moved

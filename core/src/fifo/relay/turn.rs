@@ -19,7 +19,7 @@ impl Relay {
             for place in 0..self.sources.len() {
                 progress |= self.take_in(place);
             }
-            self.feed_spills();
+            progress |= self.feed_spills();
             progress |= self.hand_out();
             self.forget_taken();
             moved |= progress;
@@ -71,15 +71,18 @@ impl Relay {
             && open.all(|sink| !sink.is_open() || sink.is_paged())
     }
 
-    /// Appends to the spills what their edges have not got yet.
-    fn feed_spills(&mut self) {
+    /// Appends to the spills what their edges have not got yet; whether that was anything, since it
+    /// makes room for more.
+    fn feed_spills(&mut self) -> bool {
+        let mut moved = false;
         for edge in self.sinks.iter_mut().flat_map(|sink| &mut sink.edges) {
             let Some(spill) = &mut edge.spill else { continue };
             let window = &self.sources[edge.source].window;
             if spill.end() < window.end() {
-                spill.append(window.bytes(spill.end(), window.end()));
+                moved |= spill.append(window.bytes(spill.end(), window.end())) > 0;
             }
         }
+        moved
     }
 
     /// Writes to every sink what it has room for, first to the one behind the last that took any.

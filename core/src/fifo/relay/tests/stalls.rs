@@ -205,3 +205,28 @@ fn a_slow_step_that_others_share_is_no_stall() {
     assert_eq!(idle.join().unwrap(), line);
     drop((from.write, slow.read));
 }
+
+#[test]
+fn who_waits_for_its_turn_may_write_on_where_somebody_waits_for_it() {
+    // The reader takes all there is; what holds up b is the line that a has begun.
+    let folder = tempfile::tempdir().unwrap();
+    let (mut relay, [mut a, mut b], out) = merged();
+    relay.spill(Spill::new(folder.path().to_owned(), Quota::new(64 << 20)));
+    relay.control().unwrap().set_waited_for(true);
+    let relay = run(relay);
+    let out = reader(out);
+    a.write_all(&noise(11, 3_000_000)).unwrap();
+    let (done, written) = mpsc::channel();
+    thread::spawn(move || {
+        let line = [&noise(12, 999)[..], b"\n"].concat();
+        done.send(b.write_all(&line.repeat(9_000))).unwrap();
+    });
+    written.recv_timeout(DEADLINE).unwrap().unwrap();
+    a.write_all(b"\n").unwrap();
+    drop(a);
+    let out = out.join().unwrap();
+    let mut lengths: Vec<usize> = out.split(|byte| *byte == b'\n').map(<[u8]>::len).collect();
+    lengths.sort_unstable();
+    assert_eq!((lengths.len(), lengths[9_000], lengths[9_001]), (9_002, 999, 3_000_000));
+    relay.join().unwrap();
+}
