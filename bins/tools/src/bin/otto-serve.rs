@@ -2,22 +2,17 @@
 
 use anyhow::Context;
 use clap::ArgMatches;
-use otto_core::progress::{Estimate, Record};
 use otto_core::run::{Descendants, Installation, Run, clean_dead_runs, variable};
 use otto_core::socket::{Options, Server};
 use otto_core::{Error, ErrorKind};
 use otto_tools::cli::{self, Given, number};
-use otto_tools::{Done, print, say};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use otto_tools::{Done, Foreground, ProgressLines, ending_signals, is_sent_on, print};
 use signal_hook::iterator::Signals;
-use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, ExitStatus};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
     otto_tools::run_command(cli::serve::command(), serve)
@@ -31,7 +26,7 @@ fn serve(arguments: &ArgMatches) -> Done {
         None => None,
     };
     // Caught from the start: whatever ends this program, what it made is removed.
-    let mut signals = Signals::new(heeded())?;
+    let mut signals = Signals::new(ending_signals())?;
     // Whoever can't clean up after others can still serve.
     let _ = clean_dead_runs();
     let run = Run::create(Descendants::Left)?;
@@ -41,7 +36,7 @@ fn serve(arguments: &ArgMatches) -> Done {
         }
         None => run.socket_path(),
     };
-    let mut display = Display::default();
+    let mut display = ProgressLines::default();
     let options = Options {
         on_progress: Some(Box::new(move |record| display.show(&record))),
         ..Options::default()
@@ -86,15 +81,6 @@ fn print_exports(run: &Run, socket: &Path, installation: &Installation) -> anyho
     Ok(())
 }
 
-/// The signals that end this program, but for those its caller had it ignore, as nohup does.
-fn heeded() -> Vec<i32> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    let signals = [SIGINT, SIGTERM, SIGHUP, SIGQUIT].into_iter();
-    signals.filter(|signal| ignored >> (signal - 1) & 1 == 0).collect()
-}
-
 /// The descriptor that whoever started this program reads.
 fn open_ready(descriptor: u32) -> otto_core::Result<File> {
     let path = PathBuf::from(format!("/proc/self/fd/{descriptor}"));
@@ -130,57 +116,17 @@ fn run_command(
     if let Some(path) = installation.python_path(std::env::var_os("PYTHONPATH").as_deref()) {
         command.env("PYTHONPATH", path);
     }
-    let mut child = match command.spawn() {
-        Ok(child) => child,
-        Err(error) => {
-            // As the shell says it: 127 not found, 126 found but not to be run.
-            say(&format!("otto-serve: can't run {}: {error}", words[0].display()));
-            return Ok(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
-        }
+    let command = match Foreground::start("otto-serve", &mut command) {
+        Ok(command) => command,
+        Err(status) => return Ok(status),
     };
-    let process = otto_core::run::Process::hold(child.id());
+    let process = command.process();
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            // The terminal sends these two to the command as well.
-            if signal != SIGINT
-                && signal != SIGQUIT
-                && let Some(process) = &process
-            {
+            if let Some(process) = process.as_ref().filter(|_| is_sent_on(signal)) {
                 process.signal(signal);
             }
         }
     });
-    Ok(passed_on(child.wait()?))
-}
-
-fn passed_on(status: ExitStatus) -> u8 {
-    let signal = status.signal().map(|signal| 128 + signal);
-    status.code().or(signal).and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
-}
-
-/// Progress as lines on standard error: now and then, and the last one always.
-#[derive(Default)]
-struct Display {
-    bars: HashMap<String, (Estimate, Option<Instant>)>,
-}
-
-/// Shortest time between two lines of a bar.
-const LINE_PAUSE: Duration = Duration::from_secs(1);
-/// Most bars with a pace of their own; beyond, lines come as they come.
-const BARS_MAX: usize = 1000;
-
-impl Display {
-    fn show(&mut self, record: &Record) {
-        let now = Instant::now();
-        if self.bars.len() >= BARS_MAX {
-            self.bars.clear();
-        }
-        let (estimate, shown) = self.bars.entry(record.name()).or_default();
-        estimate.observe(record, now);
-        let due = shown.is_none_or(|shown| now.duration_since(shown) >= LINE_PAUSE);
-        if due || record.is_complete() {
-            *shown = Some(now);
-            say(&record.line(Some(estimate)));
-        }
-    }
+    command.wait()
 }
