@@ -4,12 +4,14 @@ mod directory;
 mod ending;
 mod environment;
 mod installation;
+mod live;
 mod ownership;
 mod processes;
 mod remains;
 
 pub use environment::{Environment, variable};
 pub use installation::Installation;
+pub use live::{LiveRun, live_run, live_runs};
 pub(crate) use ownership::still_there;
 pub use ownership::{Descendants, Owner, Run, owner_of};
 pub(crate) use processes::was_running;

@@ -114,6 +114,19 @@ impl Run {
         self.dir.join("otto.sock")
     }
 
+    /// Notes that the server listens at `socket`, for those who look for it in the run's folder.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn set_socket(&self, socket: &Path) -> Result<()> {
+        let place = self.socket_path();
+        if socket == place {
+            return Ok(());
+        }
+        std::os::unix::fs::symlink(socket, &place)
+            .map_err(|error| Error::io("create", &place, error))
+    }
+
     /// Links `/tmp/otto-<run>.sock` to the socket for those who look there. Whatever stands in
     /// that place already is left alone, since anybody can write there.
     pub fn link_socket(&self) {

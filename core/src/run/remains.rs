@@ -88,7 +88,8 @@ pub fn clean_dead_runs() -> Result<Vec<RunId>> {
     Ok(cleaned)
 }
 
-fn run_of_lock(name: &str) -> Option<RunId> {
+/// The run whose lock file has this name.
+pub(super) fn run_of_lock(name: &str) -> Option<RunId> {
     RunId::parse(name.strip_prefix(".otto-")?.strip_suffix(".lock")?).ok()
 }
 

@@ -3,7 +3,7 @@
 
 use otto_core::files::FileStore;
 use otto_core::region::{Dataset, DatasetBuilder, DocumentStore, Publisher, Spill};
-use otto_core::run::{Descendants, Run, RunId, clean_dead_runs};
+use otto_core::run::{Descendants, Run, RunId, clean_dead_runs, live_run, live_runs};
 use otto_core::socket::{Client, Options, Server};
 use otto_core::{Condition, ErrorKind, Json, Key, TaskName, Values};
 use std::fs;
@@ -180,6 +180,37 @@ fn a_killed_owner_is_cleaned_up_after_and_a_live_one_never() {
     assert_eq!(traces(live_run, &live_dir), Vec::<PathBuf>::new());
     let pid = nix::unistd::Pid::from_raw(live_process.cast_signed());
     let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+}
+
+/// What somebody in another terminal finds.
+#[test]
+fn a_run_is_found_while_its_owner_lives() {
+    let find = |run: RunId| live_runs().unwrap().into_iter().find(|live| live.id == run);
+    let before = std::time::SystemTime::now() - Duration::from_secs(1);
+    let mut owner = Owner::start("hold");
+    let (run, dir, process) = owner.held();
+    let mut younger = Owner::start("hold");
+    let (second, _, other) = younger.held();
+    let found = find(run).unwrap();
+    assert_eq!((&found.dir, &found.socket), (&dir, &dir.join("otto.sock")));
+    assert!(found.started >= before && !found.program.is_empty(), "{found:?}");
+    Client::connect(&found.socket).unwrap().ping().unwrap();
+    let order: Vec<RunId> = live_runs().unwrap().iter().map(|live| live.id).collect();
+    let place = |run: RunId| order.iter().position(|id| *id == run).unwrap();
+    assert!(place(run) < place(second), "the oldest comes first");
+    assert_eq!(live_run(Some(run)).unwrap(), found);
+    let several = live_run(None).unwrap_err();
+    assert_eq!(several.kind(), ErrorKind::Usage);
+    assert!(several.to_string().contains(&run.to_string()), "{several}");
+    owner.kill();
+    assert_eq!(find(run), None, "it is dead, cleaned or not");
+    assert_eq!(live_run(Some(run)).unwrap_err().kind(), ErrorKind::NoRun);
+    younger.kill();
+    clean_dead_runs().unwrap();
+    for process in [process, other] {
+        let pid = nix::unistd::Pid::from_raw(process.cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
 }
 
 /// A process that is becoming another program shows no environment for a moment.

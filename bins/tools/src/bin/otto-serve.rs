@@ -42,6 +42,7 @@ fn serve(arguments: &ArgMatches) -> Done {
         ..Options::default()
     };
     let server = Server::bind(&socket, options)?.spawn();
+    run.set_socket(&socket)?;
     run.link_socket();
     let installation = Installation::of_this_program();
     if words.is_empty() {
