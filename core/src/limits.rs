@@ -16,6 +16,10 @@ pub const JSON_DEPTH_MAX: usize = 128;
 /// Largest frame of the binary dialect whatever is configured, in bytes; its length therefore
 /// never begins with a byte above 0x08, which is how the dialects are told apart.
 pub const FRAME_BYTES_MAX: usize = 128 << 20;
+/// Longest JSON text of a list that is added to element by element, in bytes: what a frame holds.
+pub const LIST_BYTES_MAX: usize = FRAME_BYTES_MAX - 1024;
+/// Past events kept for those who subscribe later, in bytes.
+pub const HISTORY_BYTES_MAX: usize = 8 << 20;
 /// Largest document or output file, in bytes.
 pub const DOCUMENT_BYTES_MAX: usize = 256 << 20;
 /// Size a document is created with unless told otherwise, in bytes.

@@ -93,6 +93,11 @@ pub fn incremented(current: Option<&Json>, by: i64) -> Result<i64> {
             })?
         }
     };
+    added(current, by)
+}
+
+/// The sum, where it fits in 64 bits.
+pub(crate) fn added(current: i64, by: i64) -> Result<i64> {
     current.checked_add(by).ok_or_else(|| {
         Error::new(ErrorKind::Io, format!("{current} + {by} does not fit in 64 bits"))
     })

@@ -11,7 +11,7 @@ mod scan;
 pub use build::{JsonBuilder, JsonText, build};
 use plain::plain_end;
 use scan::compact;
-pub(crate) use scan::{compacted, members, scan};
+pub(crate) use scan::{compacted, elements, members, scan};
 
 use crate::error::{Error, ErrorKind, Result};
 use std::borrow::Cow;

@@ -67,6 +67,20 @@ pub(crate) fn members(text: &str) -> Result<(Vec<(&str, &str)>, Shape)> {
     Ok((members, Shape { compact: scanner.compact }))
 }
 
+/// The elements of the array that `text`, checked and compact JSON, holds; none for another value.
+pub(crate) fn elements(text: &str) -> Vec<&str> {
+    let mut scanner = Scanner::new(text.as_bytes());
+    let mut elements = Vec::new();
+    let mut at = 1;
+    while text.starts_with('[') && !matches!(scanner.peek(at), Some(b']') | None) {
+        // Checked before, so this never fails.
+        let Ok(end) = scanner.value(at, &mut Nothing) else { break };
+        elements.push(&text[at..end]);
+        at = end + usize::from(scanner.peek(end) == Some(b','));
+    }
+    elements
+}
+
 /// Its methods take the place where something begins and return the one behind it: a place that
 /// is kept in a register is what makes this fast.
 pub(super) struct Scanner<'a> {

@@ -48,7 +48,7 @@ pub(super) enum Reply<'a> {
     /// JSON made for this reply: a list of keys, a number, figures.
     Json(String),
     /// A value and the number of its last write.
-    Revision(u64, &'a str),
+    Revision(u64, Cow<'a, str>),
     /// The key read is absent.
     Absent,
     /// The key to remove is absent.
@@ -86,23 +86,6 @@ impl EventKind {
             EventKind::Publish => "publish",
         }
     }
-}
-
-/// The JSON text of an event: `{"seq":7,"event":"set","key":"a.b","value":1}`.
-pub(super) fn event_text(seq: u64, kind: EventKind, key: &str, value: Option<&str>) -> String {
-    let mut out = String::with_capacity(48 + key.len() + value.map_or(0, str::len));
-    out.push_str("{\"seq\":");
-    out.push_str(&seq.to_string());
-    out.push_str(",\"event\":\"");
-    out.push_str(kind.as_str());
-    out.push_str("\",\"key\":");
-    push_string(&mut out, key);
-    if let Some(value) = value {
-        out.push_str(",\"value\":");
-        out.push_str(value);
-    }
-    out.push('}');
-    out
 }
 
 /// The JSON text of a list of keys; `None` when that takes more than `bytes_max`.

@@ -1,8 +1,7 @@
-//! Clients that wait for a key: found by key when it comes, by time when it does not.
+//! Clients that wait for a key, found by key when it comes.
 
 use crate::key::task_of;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::time::Instant;
+use std::collections::{BTreeSet, HashMap};
 
 /// A client of the server, as its connection is known to the event loop.
 pub(super) type ClientId = usize;
@@ -14,7 +13,6 @@ pub(super) struct Wait {
     pub(super) key: Box<str>,
     /// The task the client belongs to, where that is known.
     pub(super) task: Option<Box<str>>,
-    deadline: Option<Instant>,
 }
 
 /// All waits; a client has at most one, since a wait holds up what it asks next.
@@ -22,26 +20,20 @@ pub(super) struct Wait {
 pub(super) struct Waits {
     by_client: HashMap<ClientId, Wait>,
     by_key: HashMap<Box<str>, Vec<ClientId>>,
-    by_deadline: BTreeMap<(Instant, ClientId), ()>,
 }
 
 impl Waits {
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_client.is_empty()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.by_client.len()
     }
 
-    pub(super) fn add(
-        &mut self,
-        client: ClientId,
-        key: &str,
-        task: Option<Box<str>>,
-        deadline: Option<Instant>,
-    ) {
+    pub(super) fn add(&mut self, client: ClientId, key: &str, task: Option<Box<str>>) {
         self.by_key.entry(key.into()).or_default().push(client);
-        if let Some(deadline) = deadline {
-            self.by_deadline.insert((deadline, client), ());
-        }
-        self.by_client.insert(client, Wait { client, key: key.into(), task, deadline });
+        self.by_client.insert(client, Wait { client, key: key.into(), task });
     }
 
     /// Ends the wait of `client`, if it has one.
@@ -53,9 +45,6 @@ impl Waits {
                 self.by_key.remove(&wait.key);
             }
         }
-        if let Some(deadline) = wait.deadline {
-            self.by_deadline.remove(&(deadline, client));
-        }
         Some(wait)
     }
 
@@ -66,13 +55,6 @@ impl Waits {
         }
         let clients = self.by_key.remove(key).unwrap_or_default();
         clients.into_iter().filter_map(|client| self.remove(client)).collect()
-    }
-
-    /// Ends every wait whose deadline is not after `now`.
-    pub(super) fn take_due(&mut self, now: Instant) -> Vec<Wait> {
-        let due = self.by_deadline.range(..=(now, ClientId::MAX)).map(|((_, client), ())| *client);
-        let due: Vec<ClientId> = due.collect();
-        due.into_iter().filter_map(|client| self.remove(client)).collect()
     }
 
     /// Ends every wait that `hopeless` says can't be fulfilled.
@@ -87,9 +69,5 @@ impl Waits {
         let waits = self.by_client.values();
         let waiter = |wait: &Wait| wait.task.as_deref().map(str::to_owned);
         waits.map(|wait| (waiter(wait), task_of(&wait.key).to_owned())).collect()
-    }
-
-    pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.by_deadline.keys().next().map(|(deadline, _)| *deadline)
     }
 }

@@ -70,8 +70,9 @@ impl EventLoop {
         orders: Receiver<Order>,
     ) -> EventLoop {
         let store = Store::new(options.value_bytes_max, options.store_bytes_max);
-        let mut dispatch = Dispatch::new(store);
+        let mut dispatch = Dispatch::new(store, options.history_bytes_max);
         dispatch.on_progress = options.on_progress;
+        dispatch.on_cancel = options.on_cancel;
         EventLoop {
             poll,
             listener,

@@ -90,7 +90,10 @@ impl Handle {
     /// When the server has ended.
     pub fn get(&self, key: &Key) -> Result<Option<Json>> {
         let key = key.clone();
-        self.ask(move |dispatch| dispatch.store.get(key.as_str()).map(|entry| entry.value.clone()))
+        self.ask(move |dispatch| {
+            let entry = dispatch.store.get(key.as_str());
+            entry.map(|entry| Json::from_checked(entry.value.json()))
+        })
     }
 
     /// Everything a task has set: names without the task, and values, sorted by name.
@@ -104,7 +107,7 @@ impl Handle {
             let keys = dispatch.store.keys(&pattern).into_iter();
             keys.filter_map(|key| {
                 let name = key.strip_prefix(&prefix)?.to_owned();
-                Some((name, dispatch.store.get(key)?.value.clone()))
+                Some((name, Json::from_checked(dispatch.store.get(key)?.value.json())))
             })
             .collect()
         })
@@ -134,6 +137,40 @@ impl Handle {
     /// When the server has ended.
     pub fn waits(&self) -> Result<BTreeSet<(Option<String>, String)>> {
         self.ask(|dispatch| dispatch.waits())
+    }
+
+    /// Everything that is stored, as readable JSON with a line a key: values, revisions, and the
+    /// milliseconds that keys which go by themselves still have.
+    ///
+    /// ```
+    /// use otto_core::socket::{Options, Server};
+    /// use otto_core::{Json, Key};
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let server = |name| {
+    ///     Server::bind(&folder.path().join(name), Options::default()).unwrap().spawn()
+    /// };
+    /// let (first, second, key) = (server("a"), server("b"), Key::parse("build.version").unwrap());
+    /// first.handle().set(&key, &Json::string("1.2.3")).unwrap();
+    /// let text = first.handle().snapshot().unwrap();
+    /// assert!(text.contains(r#""build.version":{"rev":1,"value":"1.2.3"}"#));
+    /// second.handle().restore(&text).unwrap();
+    /// assert_eq!(second.handle().get(&key).unwrap(), Some(Json::string("1.2.3")));
+    /// ```
+    ///
+    /// # Errors
+    /// When the server has ended.
+    pub fn snapshot(&self) -> Result<String> {
+        self.ask(|dispatch| dispatch.snapshot())
+    }
+
+    /// Takes over what [`Handle::snapshot`] made: for a server that stores nothing yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Corrupt`] when `text` is something else, [`ErrorKind::TooLarge`] above a limit,
+    /// and when the server has ended.
+    pub fn restore(&self, text: &str) -> Result<()> {
+        let text = text.to_owned();
+        self.ask(move |dispatch| dispatch.restore(&text))?
     }
 
     /// Ends the server; clients see their connections close.

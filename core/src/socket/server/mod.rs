@@ -13,7 +13,7 @@ pub use bind::{Bound, listen};
 pub use handle::Handle;
 
 use crate::error::{Error, Result};
-use crate::limits::{CLIENTS_MAX, VALUE_BYTES_MAX};
+use crate::limits::{CLIENTS_MAX, HISTORY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::progress::Record;
 use event_loop::{EventLoop, LISTENER, WAKER};
 use handle::Order;
@@ -31,8 +31,15 @@ pub struct Options {
     pub store_bytes_max: usize,
     /// Most clients at a time.
     pub clients_max: usize,
+    /// Past events kept for those who subscribe later, in bytes.
+    pub history_bytes_max: usize,
     /// Told of every progress record, on the command thread: must be quick.
     pub on_progress: Option<Box<dyn FnMut(Record) + Send>>,
+    /// Told, likewise, of every request to cancel: one task, or the whole run.
+    pub on_cancel: Option<Box<dyn FnMut(Option<String>) + Send>>,
+    /// Where a FIFO is made from which records of progress are read too, a line each:
+    /// `task TAB id TAB current TAB total or - TAB message`.
+    pub progress_fifo: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -41,7 +48,10 @@ impl Default for Options {
             value_bytes_max: VALUE_BYTES_MAX,
             store_bytes_max: 8 << 30,
             clients_max: CLIENTS_MAX,
+            history_bytes_max: HISTORY_BYTES_MAX,
             on_progress: None,
+            on_cancel: None,
+            progress_fifo: None,
         }
     }
 }

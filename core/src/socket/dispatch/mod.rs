@@ -2,9 +2,18 @@
 //!
 //! No I/O here: the event loop hands in requests and takes replies and deliveries out.
 
-use super::command::{EventKind, Reply, Request, event_text, list_text};
+mod change;
+mod subscriptions;
+mod values;
+
+pub(super) use change::Change;
+pub(super) use subscriptions::Replayed;
+pub(super) use values::Expiry;
+
+use super::command::{Reply, Request, list_text};
+use super::deadlines::Deadlines;
 use super::producers::Producers;
-use super::store::Store;
+use super::store::{Store, Value};
 use super::waits::{ClientId, Waits};
 use crate::error::Result;
 use crate::json::Json;
@@ -12,8 +21,10 @@ use crate::key::Pattern;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::progress::Record;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
+use subscriptions::Subscriptions;
 
 /// What a request came to.
 pub(super) enum Outcome<'a> {
@@ -42,40 +53,53 @@ const PROGRESS_BARS_MAX: usize = 10_000;
 /// Longest list of keys, in bytes of JSON: what a frame holds beside its status.
 const LIST_BYTES_MAX: usize = FRAME_BYTES_MAX - 1;
 
-/// Most patterns one client can subscribe to.
-const PATTERNS_PER_CLIENT_MAX: usize = 1024;
-
 /// The state behind the socket and the rules that change it.
 pub(super) struct Dispatch {
     pub(super) store: Store,
     producers: Producers,
     waits: Waits,
-    subscriptions: Vec<(ClientId, Pattern)>,
+    /// When those who wait, for whatever it is, are told that it is too late.
+    pub(super) deadlines: Deadlines,
+    subscriptions: Subscriptions,
     deliveries: VecDeque<(ClientId, Delivery)>,
     /// Keys and subscriptions looked through since the event loop last asked.
     pub(super) looks: usize,
     progress: BTreeMap<(String, String), Record>,
     pub(super) on_progress: Option<Box<dyn FnMut(Record) + Send>>,
+    pub(super) on_cancel: Option<Box<dyn FnMut(Option<String>) + Send>>,
     requests: u64,
     /// Clients connected now; the event loop keeps it.
     pub(super) clients: usize,
     started: Instant,
+    /// Milliseconds since the start, as of the event loop's last look at the clock.
+    pub(super) now: u64,
+    /// Tells this server's events from those of another one that was here before.
+    epoch: u64,
+    history_bytes_max: usize,
+    /// Where texts are put together.
+    scratch: String,
 }
 
 impl Dispatch {
-    pub(super) fn new(store: Store) -> Dispatch {
+    pub(super) fn new(store: Store, history_bytes_max: usize) -> Dispatch {
         Dispatch {
             store,
             producers: Producers::default(),
             waits: Waits::default(),
-            subscriptions: Vec::new(),
+            deadlines: Deadlines::default(),
+            subscriptions: Subscriptions::new(history_bytes_max),
             deliveries: VecDeque::new(),
             looks: 0,
             progress: BTreeMap::new(),
             on_progress: None,
+            on_cancel: None,
             requests: 0,
             clients: 0,
             started: Instant::now(),
+            now: 0,
+            epoch: RandomState::new().hash_one(std::process::id()),
+            history_bytes_max,
+            scratch: String::new(),
         }
     }
 
@@ -89,45 +113,35 @@ impl Dispatch {
         self.requests += 1;
         Outcome::Reply(match request {
             Request::Get { key } => match self.store.get(key) {
-                Some(entry) => Reply::Value(entry.value.as_str()),
+                Some(entry) => value_reply(entry.value),
                 None => Reply::Absent,
             },
             Request::GetRevision { key } => match self.store.get(key) {
-                Some(entry) => Reply::Revision(entry.revision, entry.value.as_str()),
+                Some(entry) => Reply::Revision(entry.revision, entry.value.json()),
                 None => Reply::Absent,
             },
-            Request::Set { key, value } => self.set(key, value),
-            Request::SetIfAbsent { key, value } => match self.store.get(key) {
-                Some(_) => Reply::Exists(key),
-                None => self.set(key, value),
+            Request::Set { key, value } => self.set(key, &value),
+            Request::SetIfAbsent { key, value } => match self.store.contains(key) {
+                true => Reply::Exists(key),
+                false => self.set(key, &value),
             },
             Request::CompareAndSet { key, revision, value } => {
                 if self.store.revision(key) == revision {
-                    self.set(key, value)
+                    self.set(key, &value)
                 } else {
                     Reply::Conflict(key)
                 }
             }
-            Request::Delete { key } => match self.store.delete(key) {
-                Some(sequence) => {
-                    self.tell(sequence, EventKind::Delete, key, None);
-                    Reply::Ok
-                }
+            Request::Delete { key } => match self.remove(key) {
+                Some(_) => Reply::Ok,
                 None => Reply::NotFound(key),
             },
-            Request::Increment { key, by } => match self.store.increment(key, by) {
-                Ok(sum) => {
-                    self.changed(key);
-                    Reply::Json(sum.to_string())
-                }
+            Request::Increment { key, by } => match self.add(key, by) {
+                Ok(sum) => Reply::Json(sum.to_string()),
                 Err(error) => Reply::Error(error.to_string()),
             },
-            Request::Publish { channel, value } => match self.store.check_value(&value) {
-                Ok(()) => {
-                    let sequence = self.store.next_sequence();
-                    self.tell(sequence, EventKind::Publish, channel, Some(&value));
-                    Reply::Ok
-                }
+            Request::Publish { channel, value } => match self.publish(channel, &value) {
+                Ok(_) => Reply::Ok,
                 Err(error) => Reply::Error(error.to_string()),
             },
             Request::List { pattern } => match Pattern::parse(pattern) {
@@ -135,17 +149,18 @@ impl Dispatch {
                 Err(error) => Reply::Error(error.to_string()),
             },
             Request::Subscribe { pattern } => match Pattern::parse(pattern) {
-                Ok(pattern) => self.subscribe(client, pattern),
+                Ok(pattern) => match self.subscriptions.add(client, pattern) {
+                    Ok(()) => Reply::Ok,
+                    Err(what) => Reply::Error(what),
+                },
                 Err(error) => Reply::Error(error.to_string()),
             },
             Request::Wait { key, timeout } => {
-                if self.store.get(key).is_none() {
+                if !self.store.contains(key) {
                     return self.wait(client, key, timeout, task_of_client);
                 }
                 // Looked up again: the borrow of a hit can't leave a branch that also waits.
-                self.store
-                    .get(key)
-                    .map_or(Reply::Absent, |entry| Reply::Value(entry.value.as_str()))
+                self.store.get(key).map_or(Reply::Absent, |entry| value_reply(entry.value))
             }
             Request::Ping => Reply::Ok,
             Request::Progress { record } => match Record::parse(&record) {
@@ -174,40 +189,34 @@ impl Dispatch {
             return Outcome::Reply(Reply::TimedOut(key));
         }
         // A deadline beyond what the clock can hold is none.
-        let deadline = Instant::now().checked_add(timeout);
-        self.waits.add(client, key, task.map(String::into_boxed_str), deadline);
+        if let Some(deadline) = Instant::now().checked_add(timeout) {
+            self.deadlines.set(client, deadline);
+        }
+        self.waits.add(client, key, task.map(String::into_boxed_str));
         Outcome::Waiting
     }
 
-    /// Keeps the patterns of one client side by side, so that an event is told it once.
-    fn subscribe<'a>(&mut self, client: ClientId, pattern: Pattern) -> Reply<'a> {
-        let end = self.subscriptions.partition_point(|(subscriber, _)| *subscriber <= client);
-        let own = self.subscriptions[..end].iter().rev();
-        if own.take_while(|(subscriber, _)| *subscriber == client).count()
-            >= PATTERNS_PER_CLIENT_MAX
-        {
-            return Reply::Error(format!(
-                "at most {PATTERNS_PER_CLIENT_MAX} patterns for one client"
-            ));
-        }
-        self.subscriptions.insert(end, (client, pattern));
-        Reply::Ok
-    }
-
-    fn set<'a>(&mut self, key: &'a str, value: std::borrow::Cow<'_, str>) -> Reply<'a> {
-        match self.store.set(key, value) {
-            Ok(_) => {
-                self.changed(key);
-                Reply::Ok
-            }
+    fn set<'a>(&mut self, key: &str, value: &str) -> Reply<'a> {
+        match self.put(key, value, Expiry::Never) {
+            Ok(_) => Reply::Ok,
             Err(error) => Reply::Error(error.to_string()),
         }
     }
 
     /// A SET from within the server's process.
     pub(super) fn set_value(&mut self, key: &str, value: &Json) -> Result<()> {
-        self.store.set(key, value.as_str().into())?;
-        self.changed(key);
+        self.put(key, value.as_str(), Expiry::Never).map(drop)
+    }
+
+    /// Everything stored, as readable JSON.
+    pub(super) fn snapshot(&self) -> String {
+        self.store.snapshot(self.now)
+    }
+
+    /// Takes over what [`Dispatch::snapshot`] made.
+    pub(super) fn restore(&mut self, text: &str) -> Result<()> {
+        self.store.restore(text, self.now)?;
+        self.subscriptions.begin_after(self.store.sequence(), self.history_bytes_max);
         Ok(())
     }
 
@@ -220,26 +229,6 @@ impl Dispatch {
                 "the keys take more than {LIST_BYTES_MAX} bytes: list with a narrower pattern"
             )),
         }
-    }
-
-    /// Wakes those who wait for `key`, which has just been written, and tells subscribers.
-    fn changed(&mut self, key: &str) {
-        let waits = self.waits.take_key(key);
-        let Some(entry) = self.store.get(key) else { return };
-        let (sequence, value) = (entry.revision, entry.value.as_str());
-        if !waits.is_empty() {
-            let value: Rc<str> = value.into();
-            let over = waits.into_iter();
-            self.deliveries
-                .extend(over.map(|wait| (wait.client, Delivery::Value(Rc::clone(&value)))));
-        }
-        let event = || event_text(sequence, EventKind::Set, key, Some(value)).into();
-        self.looks += tell(&self.subscriptions, &mut self.deliveries, key, event);
-    }
-
-    fn tell(&mut self, sequence: u64, kind: EventKind, key: &str, value: Option<&str>) {
-        let event = || event_text(sequence, kind, key, value).into();
-        self.looks += tell(&self.subscriptions, &mut self.deliveries, key, event);
     }
 
     fn progressed(&mut self, record: Record) {
@@ -262,8 +251,10 @@ impl Dispatch {
         self.producers.end(task);
         let producers = &self.producers;
         let over = self.waits.take_if(|wait| !producers.can_set(&wait.key, wait.task.as_deref()));
-        let over = over.into_iter();
-        self.deliveries.extend(over.map(|wait| (wait.client, Delivery::ProducerEnded(wait.key))));
+        for wait in over {
+            self.deadlines.remove(wait.client);
+            self.deliveries.push_back((wait.client, Delivery::ProducerEnded(wait.key)));
+        }
     }
 
     /// Who waits for which task's keys.
@@ -271,14 +262,21 @@ impl Dispatch {
         self.waits.tasks()
     }
 
-    /// Ends the waits that are due.
+    /// Looks at the clock: keys whose time is over go, waits that are due end.
     pub(super) fn pass_time(&mut self, now: Instant) {
-        let due = self.waits.take_due(now).into_iter();
-        self.deliveries.extend(due.map(|wait| (wait.client, Delivery::TimedOut(wait.key))));
+        self.now = u64::try_from((now - self.started).as_millis()).unwrap_or(u64::MAX);
+        self.expire_due(self.now);
+        while let Some(client) = self.deadlines.take_due(now) {
+            if let Some(wait) = self.waits.remove(client) {
+                self.deliveries.push_back((client, Delivery::TimedOut(wait.key)));
+            }
+        }
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
-        self.waits.next_deadline()
+        let expiry = self.store.next_expiry();
+        let expiry = expiry.and_then(|(at, _)| self.started.checked_add(Duration::from_millis(at)));
+        [self.deadlines.next(), expiry].into_iter().flatten().min()
     }
 
     pub(super) fn next_delivery(&mut self) -> Option<(ClientId, Delivery)> {
@@ -288,7 +286,8 @@ impl Dispatch {
     /// Forgets a client that has gone.
     pub(super) fn forget(&mut self, client: ClientId) {
         self.waits.remove(client);
-        self.subscriptions.retain(|(subscriber, _)| *subscriber != client);
+        self.deadlines.remove(client);
+        self.subscriptions.remove(client);
     }
 
     /// Figures about the server, a JSON object.
@@ -310,23 +309,10 @@ impl Dispatch {
     }
 }
 
-/// Queues the event of a change of `key`, which is made only if somebody wants it, and returns how
-/// many subscriptions were looked at.
-fn tell(
-    subscriptions: &[(ClientId, Pattern)],
-    deliveries: &mut VecDeque<(ClientId, Delivery)>,
-    key: &str,
-    make: impl Fn() -> Rc<str>,
-) -> usize {
-    let mut event: Option<Rc<str>> = None;
-    let mut last = None;
-    for (client, pattern) in subscriptions {
-        if last == Some(*client) || !pattern.matches(key) {
-            continue;
-        }
-        last = Some(*client);
-        let event = Rc::clone(event.get_or_insert_with(&make));
-        deliveries.push_back((*client, Delivery::Event(event)));
+/// The reply that is a value.
+fn value_reply(value: Value<'_>) -> Reply<'_> {
+    match value {
+        Value::Text(text) => Reply::Value(text),
+        Value::List(_) => Reply::Json(value.json().into_owned()),
     }
-    subscriptions.len()
 }

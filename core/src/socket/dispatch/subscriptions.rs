@@ -1,0 +1,177 @@
+//! Who hears of what, and who is still reading what was.
+
+use super::super::history::{Cursor, History, Past};
+use super::super::waits::ClientId;
+use super::change::{Change, event_text, gap_text};
+use super::{Delivery, Dispatch};
+use crate::key::Pattern;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+
+/// Most patterns one client can subscribe to.
+const PATTERNS_PER_CLIENT_MAX: usize = 1024;
+
+/// One pattern of one client that hears of events as they happen.
+#[derive(Debug)]
+struct Subscription {
+    client: ClientId,
+    pattern: Pattern,
+    /// Events with lower numbers are not wanted.
+    from: u64,
+}
+
+/// A client that reads the history until it has caught up.
+#[derive(Debug)]
+struct Replay {
+    pattern: Pattern,
+    cursor: Cursor,
+    from: u64,
+}
+
+/// All subscriptions, and the events that others may still ask for.
+#[derive(Debug)]
+pub(in crate::socket) struct Subscriptions {
+    live: Vec<Subscription>,
+    replays: HashMap<ClientId, Replay>,
+    history: History,
+}
+
+/// What a turn of a replay came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::socket) enum Replayed {
+    /// There is more to read.
+    More,
+    /// The client hears of events as they happen from now on.
+    CaughtUp,
+}
+
+impl Subscriptions {
+    pub(super) fn new(history_bytes_max: usize) -> Subscriptions {
+        let history = History::new(history_bytes_max, 1);
+        Subscriptions { live: Vec::new(), replays: HashMap::new(), history }
+    }
+
+    /// Nothing is known of the events up to number `last`: they were another server's.
+    pub(super) fn begin_after(&mut self, last: u64, history_bytes_max: usize) {
+        self.history = History::new(history_bytes_max, last + 1);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.live.len() + self.replays.len()
+    }
+
+    /// Keeps the patterns of one client side by side, so that an event is told it once.
+    pub(super) fn add(&mut self, client: ClientId, pattern: Pattern) -> Result<(), String> {
+        if self.replays.contains_key(&client) {
+            return Err("a connection that reads from the past has one subscription".to_owned());
+        }
+        let end = self.live.partition_point(|known| known.client <= client);
+        let own = self.live[..end].iter().rev();
+        if own.take_while(|known| known.client == client).count() >= PATTERNS_PER_CLIENT_MAX {
+            return Err(format!("at most {PATTERNS_PER_CLIENT_MAX} patterns for one client"));
+        }
+        self.live.insert(end, Subscription { client, pattern, from: 0 });
+        Ok(())
+    }
+
+    /// Has `client` read from event number `from` on; the event loop hands the past out in turns.
+    pub(super) fn add_from(
+        &mut self,
+        client: ClientId,
+        pattern: Pattern,
+        from: u64,
+    ) -> Result<(), String> {
+        let known = self.live.binary_search_by_key(&client, |known| known.client).is_ok();
+        if known || self.replays.contains_key(&client) {
+            return Err("a connection that reads from the past has one subscription".to_owned());
+        }
+        let from = from.max(1);
+        self.replays.insert(client, Replay { pattern, cursor: Cursor::new(from), from });
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, client: ClientId) {
+        self.replays.remove(&client);
+        let start = self.live.partition_point(|known| known.client < client);
+        let end = self.live.partition_point(|known| known.client <= client);
+        self.live.drain(start..end);
+    }
+}
+
+impl Dispatch {
+    /// Writes an event down and queues it for those who want it.
+    pub(super) fn tell(&mut self, seq: u64, change: Change, key: &str, value: Option<&str>) {
+        self.subscriptions.history.push(Past { seq, change, key, value });
+        if !self.subscriptions.live.is_empty() {
+            self.looks += self.subscriptions.live.len();
+            let event = Past { seq, change, key, value };
+            tell_live(&self.subscriptions.live, &mut self.deliveries, event);
+        }
+    }
+
+    /// How many subscriptions in the text and binary dialects match, one a client.
+    pub(in crate::socket) fn subscribers(&self, key: &str) -> usize {
+        let live = &self.subscriptions.live;
+        let mut matching: Vec<ClientId> =
+            live.iter().filter(|known| known.pattern.matches(key)).map(|k| k.client).collect();
+        matching.dedup();
+        let replays = self.subscriptions.replays.values();
+        matching.len() + replays.filter(|replay| replay.pattern.matches(key)).count()
+    }
+
+    /// Whether `client` is still to be told of the past.
+    pub(in crate::socket) fn is_replaying(&self, client: ClientId) -> bool {
+        self.subscriptions.replays.contains_key(&client)
+    }
+
+    /// Hands out events of the past to `client` until `bytes` of them were looked through.
+    pub(in crate::socket) fn replay(
+        &mut self,
+        client: ClientId,
+        bytes: usize,
+        mut send: impl FnMut(&str),
+    ) -> Replayed {
+        let Subscriptions { replays, history, live } = &mut self.subscriptions;
+        let Some(replay) = replays.get_mut(&client) else { return Replayed::CaughtUp };
+        if replay.cursor.seq < history.first() {
+            send(&gap_text(replay.cursor.seq, history.first() - 1));
+            replay.cursor = Cursor::new(history.first());
+        }
+        let mut looked = 0;
+        while looked < bytes {
+            let Some(past) = history.next(&mut replay.cursor) else {
+                let Some(replay) = replays.remove(&client) else { break };
+                let at = live.partition_point(|known| known.client <= client);
+                let Replay { pattern, from, .. } = replay;
+                live.insert(at, Subscription { client, pattern, from });
+                return Replayed::CaughtUp;
+            };
+            looked += 32 + past.key.len();
+            if replay.pattern.matches(past.key) {
+                looked += past.value.map_or(0, str::len);
+                send(&event_text(past.seq, past.change, past.key, past.value));
+            }
+        }
+        Replayed::More
+    }
+}
+
+/// Queues an event, whose text is made only if somebody wants it.
+fn tell_live(
+    live: &[Subscription],
+    deliveries: &mut VecDeque<(ClientId, Delivery)>,
+    event: Past<'_>,
+) {
+    let mut text: Option<Rc<str>> = None;
+    let mut last = None;
+    for known in live {
+        if last == Some(known.client) || known.from > event.seq || !known.pattern.matches(event.key)
+        {
+            continue;
+        }
+        last = Some(known.client);
+        let make = || event_text(event.seq, event.change, event.key, event.value).into();
+        let text = Rc::clone(text.get_or_insert_with(make));
+        deliveries.push_back((known.client, Delivery::Event(text)));
+    }
+}

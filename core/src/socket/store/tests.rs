@@ -1,0 +1,140 @@
+use super::*;
+
+fn store() -> Store {
+    Store::new(100, 1000)
+}
+
+fn json(store: &Store, key: &str) -> String {
+    store.get(key).unwrap().value.json().into_owned()
+}
+
+#[test]
+fn every_write_takes_the_next_number() {
+    let mut store = store();
+    assert_eq!(store.set("a", "1").unwrap(), 1);
+    assert_eq!(store.set("b", "2").unwrap(), 2);
+    assert_eq!(store.set("a", "3").unwrap(), 3);
+    assert_eq!((store.revision("a"), store.revision("b"), store.revision("c")), (3, 2, 0));
+    assert_eq!(store.delete("a"), Some(4));
+    assert_eq!(store.delete("a"), None);
+    assert_eq!(store.push("l", End::Last, &["1", "2"]).unwrap(), (5, 2));
+    assert_eq!(store.sequence(), 5);
+    assert_eq!(store.keys(&Pattern::all()), ["b", "l"]);
+    assert_eq!(store.keys(&Pattern::parse("b").unwrap()), ["b"]);
+}
+
+#[test]
+fn a_refused_write_changes_nothing() {
+    let mut store = store();
+    store.set("s", "\"text\"").unwrap();
+    assert!(store.set("s", &"1".repeat(101)).is_err());
+    assert!(store.push("s", End::Last, &["1"]).is_err());
+    assert!(store.push("l", End::Last, &["1", &"1".repeat(101)]).is_err());
+    assert_eq!(json(&store, "s"), "\"text\"");
+    assert_eq!((store.sequence(), store.len()), (1, 1));
+}
+
+#[test]
+fn the_total_is_bounded_and_deleting_frees_it() {
+    let mut store = store();
+    let fill = |store: &mut Store| {
+        let value = "1".repeat(90);
+        let set = (0..100).take_while(|n| store.set(&format!("k{n}"), &value).is_ok()).count();
+        let pushed = |store: &mut Store| store.push("list", End::First, &["1"]).is_ok();
+        (set, (0..100).take_while(|_| pushed(store)).count())
+    };
+    let first = fill(&mut store);
+    assert!(first.0 > 3 && first.0 < 12);
+    for n in 0..first.0 {
+        store.delete(&format!("k{n}")).unwrap();
+    }
+    store.delete("list");
+    assert_eq!((store.bytes(), store.len()), (0, 0));
+    assert_eq!(fill(&mut store), first);
+}
+
+#[test]
+fn arrays_are_lists_and_lists_are_arrays() {
+    let mut store = store();
+    store.set("l", r#"["b",{"x":[1]}]"#).unwrap();
+    assert_eq!(store.push("l", End::First, &["\"a\"", "0"]).unwrap(), (2, 4));
+    assert_eq!(json(&store, "l"), r#"[0,"a","b",{"x":[1]}]"#);
+    let bytes = store.bytes();
+    let popped = store.pop("l", End::Last, 2).unwrap().unwrap();
+    assert_eq!(popped.elements.iter().map(|e| &**e).collect::<Vec<_>>(), [r#"{"x":[1]}"#, "\"b\""]);
+    assert!(!popped.emptied && popped.revision == 3 && store.bytes() < bytes);
+    assert_eq!(store.pop("none", End::Last, 1).unwrap(), None);
+    assert_eq!(store.pop("l", End::Last, 0).unwrap(), None);
+    let popped = store.pop("l", End::First, 9).unwrap().unwrap();
+    assert!(popped.emptied && popped.elements.len() == 2);
+    assert_eq!((store.len(), store.bytes(), store.sequence()), (0, 0, 5));
+    store.set("e", "[]").unwrap();
+    assert_eq!(store.list("e").unwrap().unwrap().len(), 0);
+    assert_eq!(json(&store, "e"), "[]");
+    store.set("e", "1").unwrap();
+    assert!(store.list("e").is_err());
+}
+
+#[test]
+fn keys_go_in_the_order_of_their_moments() {
+    let mut store = store();
+    store.set("a", "1").unwrap();
+    store.set("b", "1").unwrap();
+    assert!(store.expire("a", Some(20)) && store.expire("b", Some(10)));
+    assert!(!store.expire("none", Some(1)));
+    assert_eq!(store.next_expiry(), Some((10, "b")));
+    assert!(store.expire("b", Some(30)));
+    assert_eq!(store.next_expiry(), Some((20, "a")));
+    store.delete("a");
+    assert_eq!((store.next_expiry(), store.expiry("b")), (Some((30, "b")), Some(30)));
+    assert!(store.expire("b", None) && !store.expire("b", None));
+    assert_eq!(store.next_expiry(), None);
+}
+
+#[test]
+fn a_scan_shows_every_key_that_stays_once() {
+    let mut store = Store::new(100, 1 << 20);
+    (0..1000).for_each(|n| drop(store.set(&format!("k{n}"), "1").unwrap()));
+    let (mut cursor, mut seen, mut turns) = (0, Vec::new(), 0);
+    loop {
+        cursor = store.scan(cursor, 10, |key| seen.push(key.to_owned()));
+        // Keys that come and go meanwhile change nothing for the others.
+        store.set(&format!("new{turns}"), "1").unwrap();
+        turns += 1;
+        if cursor == 0 {
+            break;
+        }
+    }
+    seen.retain(|key| key.starts_with('k'));
+    seen.sort_unstable();
+    seen.dedup();
+    assert_eq!(seen.len(), 1000);
+    assert!(turns > 10);
+    assert_eq!(store.scan(u64::MAX, 1, |_| panic!("beyond the end")), 0);
+}
+
+#[test]
+fn a_snapshot_brings_everything_back() {
+    let mut store = store();
+    store.set("a.b", r#"{"x":1.10}"#).unwrap();
+    store.set("é\"", "\"text\"").unwrap();
+    store.push("l", End::Last, &["1", "\"two\""]).unwrap();
+    store.expire("a.b", Some(1500));
+    store.next_sequence();
+    let text = store.snapshot(1000);
+    let mut other = Store::new(100, 1000);
+    other.restore(&text, 10_000).unwrap();
+    assert_eq!(other.sequence(), 4);
+    assert_eq!(json(&other, "a.b"), r#"{"x":1.10}"#);
+    assert_eq!((json(&other, "l"), other.revision("l")), (r#"[1,"two"]"#.into(), 3));
+    assert_eq!((other.expiry("a.b"), other.expiry("l")), (Some(10_500), None));
+    assert_eq!(other.bytes(), {
+        store.list("l").unwrap();
+        store.set("l", r#"[1,"two"]"#).unwrap();
+        store.bytes()
+    });
+    assert_eq!(text.lines().count(), 5, "{text}");
+    for bad in ["", "{}", "[]", r#"{"otto-store":2,"seq":1,"keys":{}}"#, &text[..text.len() - 4]] {
+        assert!(Store::new(100, 1000).restore(bad, 0).is_err(), "{bad}");
+    }
+}
