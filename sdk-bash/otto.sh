@@ -9,7 +9,8 @@
 # same arguments; what it adds is said above it. Nothing outside otto_* and
 # __otto_* is defined or changed: no traps, no options, no IFS.
 #
-# The backslashes keep aliases of the sourcing shell out of the functions.
+# The backslashes keep aliases of the sourcing shell out of the functions; behind
+# `\builtin local` a value that may have blanks in it wants its quotes.
 
 if [ -z "${BASH_VERSION-}" ]; then
   echo 'otto.sh: this shell is not bash: run the script with bash 3.2 or newer' >&2
@@ -78,9 +79,15 @@ __otto_fetch() {
   \builtin printf -v "$__otto_name" '%s' "${__otto_text%x}"
 }
 
-# otto_set [-g] [--json] [--via T] [--if-absent | --if-rev N] KEY VALUE|-|@FILE
+# otto_set [-g] [--json] [--via T] [--if-absent | --if-rev N] [--ttl S] KEY VALUE|-|@FILE
 # A value of any size: a long one goes through standard input.
 otto_set() { __otto_store otto-set "$@"; }
+
+# otto_append [-g] [--json] KEY VALUE|-|@FILE: adds VALUE to the end of the list under KEY.
+otto_append() { __otto_store otto-set --append "$@"; }
+
+# otto_publish [--json] CHANNEL VALUE|-|@FILE: tells subscribers; nothing is stored.
+otto_publish() { __otto_store otto-publish "$@"; }
 
 # otto_get [-v VAR] [--json] [--default V] [--wait] [--timeout S] [--rev] KEY
 # With -v, which comes first, the value is assigned to VAR exactly as it was
@@ -105,11 +112,97 @@ otto_delete() { \command otto-delete "$@"; }
 # otto_incr KEY [BY]: prints the new number.
 otto_incr() { \command otto-incr "$@"; }
 
-# otto_subscribe PATTERN [--count N] [--timeout S]: an event a line.
+# otto_subscribe PATTERN [--from start|now|SEQ] [--count N] [--timeout S] [--exec COMMAND]
+# An event a line.
 otto_subscribe() { \command otto-subscribe "$@"; }
 
+# otto_barrier NAME COUNT [--timeout S]: waits until COUNT have come.
+otto_barrier() { \command otto-barrier "$@"; }
+
+# otto_cancel [--run ID] [TASK]: has a task ended, or the whole run.
+otto_cancel() { \command otto-cancel "$@"; }
+
+# __otto_released PID: waits a moment until the process is gone; a zombie is.
+__otto_released() {
+  \builtin local __otto_tries=0 __otto_stat
+  while [[ $__otto_tries -lt 5000 ]]; do
+    { IFS= \builtin read -r __otto_stat <"/proc/$1/stat"; } 2>/dev/null || \builtin return 0
+    [[ $__otto_stat != *') Z '* ]] || \builtin return 0
+    __otto_tries=$((__otto_tries + 1))
+  done
+}
+
+# A `return` for a command leaves this function and not the one that holds the lock.
+__otto_holding() { "$@"; }
+
+# otto_lock NAME [-n SLOTS] [--timeout S] -- COMMAND [ARGUMENT...]
+# Runs COMMAND, which may be a function or a builtin, in this very shell while it
+# holds the lock, with the lock's number in OTTO_LOCK_TOKEN; returns COMMAND's
+# status. Status 4: not had in time. Whatever ends the shell frees the lock: so does
+# `set -e` when COMMAND fails. (Before bash 4, in a subshell: the end of the script.)
+# Without a `--` it is otto-lock itself, as in `otto_lock --who`.
+otto_lock() {
+  \builtin local __otto_owner="${BASHPID-$$}" __otto_words=0 __otto_held __otto_word
+  for __otto_word in "$@"; do
+    [[ $__otto_word != -- ]] || \builtin break
+    __otto_words=$((__otto_words + 1))
+  done
+  if [[ $__otto_words -eq $# ]]; then
+    \command otto-lock "$@"
+    \builtin return
+  fi
+  if [[ $((__otto_words + 1)) -eq $# ]]; then
+    \builtin printf '%s\n' 'otto_lock: no command after --: usage: otto_lock NAME -- COMMAND' >&2
+    \builtin return 2
+  fi
+  # TOKEN HOLDER: the lock's number, and the process that holds it as long as this one lives.
+  __otto_held=$(\command otto-lock "${@:1:__otto_words}" --hold "$__otto_owner") || \builtin return
+  # shellcheck disable=SC2034  # COMMAND reads it
+  \builtin local -x OTTO_LOCK_TOKEN="${__otto_held%% *}"
+  # Not in a condition, which would switch `set -e` off inside of a function.
+  __otto_holding "${@:__otto_words + 2}"
+  \builtin set -- $? "${__otto_held##* }"
+  \builtin kill "$2" 2>/dev/null || \builtin :
+  __otto_released "$2"
+  \builtin return "$1"
+}
+
 # otto_progress CURRENT TOTAL [MESSAGE] [--id NAME]
-otto_progress() { \command otto-progress "$@"; }
+# In a run an update is one line into a FIFO, without a process, so that a loop may
+# report every step. What is not plainly right, and a message of more than 200
+# characters, takes the program, which also says what is wrong.
+otto_progress() {
+  if [[ $# -gt 3 && $1 == --id ]]; then
+    \builtin set -- "${@:3}" --id "$2"
+  fi
+  \builtin local __otto_fifo="${OTTO_RUN_DIR-}/progress" __otto_id='' __otto_text=''
+  case $# in
+    2) ;;
+    3) __otto_text=$3 ;;
+    4) if [[ $3 == --id ]]; then __otto_id=$4; else __otto_text=-; fi ;;
+    5) if [[ $4 == --id ]]; then __otto_text=$3 __otto_id=$5; else __otto_text=-; fi ;;
+    *) __otto_text=- ;;
+  esac
+  # Opened for both, the FIFO never keeps anybody waiting; so somebody has to be there to read.
+  # Not `kill -0`, whose complaint would cost as much again to silence.
+  if [[ -z ${1-} || $1 == *[!0123456789]* || -z ${2-} || $2 == *[!0123456789]* && $2 != - ||
+    $__otto_text == -* || -z ${OTTO_RUN_ID-} || ${OTTO_SOCKET-} != "${OTTO_RUN_DIR-}"/* ||
+    ! -p $__otto_fifo || ! -e /proc/$OTTO_RUN_ID ]]; then
+    \command otto-progress "$@"
+    \builtin return
+  fi
+  if [[ $__otto_text == *[$'\t\n']* ]]; then
+    __otto_text=${__otto_text//[$'\t\n']/ }
+  fi
+  __otto_text=${OTTO_TASK_NAME:-${OTTO_TASK-}}$'\t'$__otto_id$'\t'$1$'\t'$2$'\t'$__otto_text
+  # The lines of several writers stay whole while each is one write. All of bash's versions
+  # write 1,000 bytes at once, and a character has up to four.
+  if [[ ${#__otto_text} -gt 248 || $__otto_id == *[$'\t\n']* ]]; then
+    \command otto-progress "$@"
+    \builtin return
+  fi
+  \builtin printf '%s\n' "$__otto_text" 1<>"$__otto_fifo" || \command otto-progress "$@"
+}
 
 # otto_mmap_read TASK [KEY] [--json] [--wait [--timeout S]]
 # otto_mmap_read --dataset NAME [--output FILE] | --list [--json] | --stat NAME
