@@ -40,6 +40,7 @@ fn try_run(plan: &Plan, options: &Options) -> Result<u8, String> {
     let sender = inbox.sender();
     let settings = socket::Options {
         on_progress: Some(Box::new(move |record| sender.progress(record))),
+        progress_fifo: Some(run.progress_path()),
         ..socket::Options::default()
     };
     let server = socket::Server::bind(&run.socket_path(), settings).map_err(said)?;

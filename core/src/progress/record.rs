@@ -61,6 +61,37 @@ impl Record {
         })
     }
 
+    /// Reads a line of five fields parted by tabs, as shells write it: task, id, current, total (`-`
+    /// where it is unknown), message.
+    ///
+    /// ```
+    /// use otto_core::progress::Record;
+    /// let record = Record::parse_line("build\t\t3\t-\tlinking").unwrap();
+    /// assert_eq!(record.line(None), "build: 3 linking");
+    /// assert!(Record::parse_line("build\t3").is_err());
+    /// ```
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) naming what is wrong.
+    pub fn parse_line(line: &str) -> Result<Record> {
+        let mut fields = line.splitn(5, '\t');
+        let mut field =
+            || fields.next().ok_or_else(|| Error::usage("progress: five fields wanted"));
+        let (task, id, current, total, message) =
+            (field()?, field()?, field()?, field()?, field()?);
+        let count = |text: &str| match text.parse::<f64>() {
+            Ok(count) if count.is_finite() && count >= 0.0 => Ok(count),
+            _ => Err(Error::usage(format!("progress: {text:?} must be a number, 0 or more"))),
+        };
+        Ok(Record {
+            task: one_line(task),
+            id: one_line(id),
+            current: count(current)?,
+            total: if total == "-" { None } else { Some(count(total)?) },
+            message: one_line(message),
+        })
+    }
+
     /// The JSON object.
     #[must_use]
     pub fn to_json(&self) -> String {

@@ -114,6 +114,12 @@ impl Run {
         self.dir.join("otto.sock")
     }
 
+    /// Where the FIFO belongs from which the server reads the progress of shells.
+    #[must_use]
+    pub fn progress_path(&self) -> PathBuf {
+        self.dir.join("progress")
+    }
+
     /// Notes that the server listens at `socket`, for those who look for it in the run's folder.
     ///
     /// # Errors

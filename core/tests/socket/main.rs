@@ -5,6 +5,7 @@ mod clients;
 mod hosts;
 mod limits;
 mod place;
+mod progress;
 mod subscribers;
 mod vectors;
 mod waits;

@@ -39,6 +39,7 @@ fn serve(arguments: &ArgMatches) -> Done {
     let mut display = ProgressLines::default();
     let options = Options {
         on_progress: Some(Box::new(move |record| display.show(&record))),
+        progress_fifo: Some(run.progress_path()),
         ..Options::default()
     };
     let server = Server::bind(&socket, options)?.spawn();

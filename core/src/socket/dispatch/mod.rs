@@ -231,7 +231,8 @@ impl Dispatch {
         }
     }
 
-    fn progressed(&mut self, record: Record) {
+    /// Takes note of a report of progress.
+    pub(super) fn progressed(&mut self, record: Record) {
         let bar = (record.task.clone(), record.id.clone());
         if self.progress.len() < PROGRESS_BARS_MAX || self.progress.contains_key(&bar) {
             self.progress.insert(bar, record.clone());

@@ -5,6 +5,7 @@ use super::super::store::Store;
 use super::Options;
 use super::connection::Connection;
 use super::handle::Order;
+use super::progress_fifo::ProgressFifo;
 use crate::spin::Spin;
 use mio::event::Event;
 use mio::net::UnixListener;
@@ -17,7 +18,8 @@ use std::time::{Duration, Instant};
 
 pub(super) const LISTENER: Token = Token(0);
 pub(super) const WAKER: Token = Token(1);
-const FIRST_CLIENT: usize = 2;
+pub(super) const PROGRESS: Token = Token(2);
+const FIRST_CLIENT: usize = 3;
 
 /// Bytes read from one client at a time.
 pub(super) const READ_BYTES: usize = 64 << 10;
@@ -37,6 +39,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub(super) struct EventLoop {
     poll: Poll,
     listener: UnixListener,
+    progress: Option<ProgressFifo>,
     orders: Receiver<Order>,
     pub(super) dispatch: Dispatch,
     pub(super) clients: Vec<Option<Connection>>,
@@ -66,6 +69,7 @@ impl EventLoop {
     pub(super) fn new(
         poll: Poll,
         listener: UnixListener,
+        progress: Option<ProgressFifo>,
         options: Options,
         orders: Receiver<Order>,
     ) -> EventLoop {
@@ -76,6 +80,7 @@ impl EventLoop {
         EventLoop {
             poll,
             listener,
+            progress,
             orders,
             dispatch,
             clients: Vec::new(),
@@ -111,6 +116,7 @@ impl EventLoop {
                         }
                         self.settle();
                     }
+                    PROGRESS => self.take_progress(),
                     Token(token) => {
                         traffic = true;
                         let client = token - FIRST_CLIENT;
@@ -146,7 +152,8 @@ impl EventLoop {
                 return Ok(());
             }
         }
-        let next = [self.dispatch.next_deadline(), self.accept_after, self.stall_check];
+        let progress = self.progress.as_ref().and_then(ProgressFifo::resumes);
+        let next = [self.dispatch.next_deadline(), self.accept_after, self.stall_check, progress];
         let next = next.into_iter().flatten().min();
         let timeout = next.map(|at| {
             // Rounded up, lest the last millisecond is spent in a busy loop.
@@ -168,6 +175,13 @@ impl EventLoop {
             }
         }
         false
+    }
+
+    fn take_progress(&mut self) {
+        let Some(progress) = &mut self.progress else { return };
+        for record in progress.read(Instant::now(), self.poll.registry()) {
+            self.dispatch.progressed(record);
+        }
     }
 
     fn accept(&mut self) {
@@ -308,6 +322,12 @@ impl EventLoop {
     fn pass_time(&mut self) {
         let now = Instant::now();
         self.dispatch.pass_time(now);
+        if let Some(progress) = &mut self.progress
+            && progress.resume(now, self.poll.registry()).is_err()
+        {
+            // Without a way to hear of it, nobody may wait for it to be read.
+            self.progress = None;
+        }
         if self.accept_at_once || self.accept_after.is_some_and(|at| at <= now) {
             self.accept_after = None;
             self.accept();

@@ -8,6 +8,7 @@ mod exchange;
 mod handle;
 mod input;
 mod output;
+mod progress_fifo;
 
 pub use bind::{Bound, listen};
 pub use handle::Handle;
@@ -18,6 +19,7 @@ use crate::progress::Record;
 use event_loop::{EventLoop, LISTENER, WAKER};
 use handle::Order;
 use mio::{Interest, Poll, Waker};
+use progress_fifo::ProgressFifo;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
@@ -73,6 +75,7 @@ pub struct Server {
     poll: Poll,
     listener: mio::net::UnixListener,
     bound: Bound,
+    progress: Option<ProgressFifo>,
     options: Options,
     orders: Receiver<Order>,
     handle: Handle,
@@ -91,9 +94,14 @@ impl Server {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER).map_err(failed)?);
         let mut listener = mio::net::UnixListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE).map_err(failed)?;
+        let progress = options.progress_fifo.as_deref().map(ProgressFifo::create).transpose()?;
+        if let Some(progress) = &progress {
+            progress.watch(poll.registry()).map_err(failed)?;
+        }
         let (sender, orders) = channel();
         let handle = Handle::new(sender, waker);
-        Ok(Server { poll, listener, bound, options, orders, handle, path: path.to_owned() })
+        let path = path.to_owned();
+        Ok(Server { poll, listener, bound, progress, options, orders, handle, path })
     }
 
     /// A way to this server for other threads.
@@ -107,8 +115,8 @@ impl Server {
     /// # Errors
     /// When waiting for events fails, which leaves no way to go on.
     pub fn run(self) -> Result<()> {
-        let Server { poll, listener, bound, options, orders, handle, path } = self;
-        let result = EventLoop::new(poll, listener, options, orders).run();
+        let Server { poll, listener, bound, progress, options, orders, handle, path } = self;
+        let result = EventLoop::new(poll, listener, progress, options, orders).run();
         drop((bound, handle));
         result.map_err(|error| Error::io("serve", &path, error))
     }
