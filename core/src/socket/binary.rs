@@ -1,9 +1,9 @@
 //! The binary dialect: `[u32 length][u8 command or status][payload]`, big-endian. No I/O here.
 
-use super::command::{Reply, Request};
+use super::command::{From, Reply, Request};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{compacted, utf8};
-use crate::key::{Pattern, check_key};
+use crate::key::{Pattern, TaskName, check_key};
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -21,6 +21,16 @@ const PING: u8 = 0x0B;
 const PROGRESS: u8 = 0x0C;
 const STATS: u8 = 0x0D;
 const GETREV: u8 = 0x0E;
+const BATCH: u8 = 0x0F;
+const APPEND: u8 = 0x10;
+const TTL: u8 = 0x11;
+const LOCK: u8 = 0x12;
+const UNLOCK: u8 = 0x13;
+const LOCKS: u8 = 0x14;
+const BARRIER: u8 = 0x15;
+const CANCEL: u8 = 0x16;
+const CANCELLED: u8 = 0x17;
+const SUBSCRIBE_FROM: u8 = 0x18;
 
 /// The status byte of a reply.
 pub(super) mod status {
@@ -67,11 +77,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Request<'_>> {
         SUBSCRIBE => Ok(Request::Subscribe { pattern: pattern(payload)? }),
         WAIT => {
             let (key, rest) = keyed(payload)?;
-            let milliseconds = u32::from_be_bytes(exactly(rest, "WAIT needs u32 milliseconds")?);
-            let timeout = match milliseconds {
-                WAIT_FOREVER => Duration::MAX,
-                milliseconds => Duration::from_millis(milliseconds.into()),
-            };
+            let timeout = timeout(exactly(rest, "WAIT needs u32 milliseconds")?);
             Ok(Request::Wait { key, timeout })
         }
         INCR => {
@@ -92,6 +98,31 @@ pub(super) fn parse(body: &[u8]) -> Result<Request<'_>> {
         PING if payload.is_empty() => Ok(Request::Ping),
         STATS if payload.is_empty() => Ok(Request::Stats),
         PROGRESS => Ok(Request::Progress { record: json(payload)? }),
+        BATCH => Ok(Request::Batch { operations: json(payload)? }),
+        APPEND => {
+            let (key, rest) = keyed(payload)?;
+            Ok(Request::Append { key, value: json(rest)? })
+        }
+        TTL => Ok(Request::TimeToLive { key: key(payload)? }),
+        LOCK => {
+            let (name, slots, timeout) = counted(payload, "LOCK needs u32 slots")?;
+            Ok(Request::Lock { name, slots, timeout })
+        }
+        UNLOCK => Ok(Request::Unlock { name: key(payload)? }),
+        LOCKS => Ok(Request::Locks { pattern: pattern(payload)? }),
+        BARRIER => {
+            let (name, count, timeout) = counted(payload, "BARRIER needs a u32 count")?;
+            Ok(Request::Barrier { name, count, timeout })
+        }
+        CANCEL => Ok(Request::Cancel { task: task(payload)? }),
+        CANCELLED => Ok(Request::Cancelled { task: task(payload)? }),
+        SUBSCRIBE_FROM => {
+            let (from, rest) = payload
+                .split_first_chunk::<8>()
+                .ok_or_else(|| Error::usage("SUBSCRIBE-FROM needs a u64 number"))?;
+            let from = From::of_wire(u64::from_be_bytes(*from));
+            Ok(Request::SubscribeFrom { from, pattern: pattern(rest)? })
+        }
         PING | STATS => Err(Error::usage("PING and STATS have no payload")),
         unknown => Err(Error::usage(format!("unknown command 0x{unknown:02x}"))),
     }
@@ -104,6 +135,42 @@ fn keyed(payload: &[u8]) -> Result<(&str, &[u8])> {
     let (name, rest) =
         rest.split_at_checked(u16::from_be_bytes(*length).into()).ok_or_else(short)?;
     Ok((key(name)?, rest))
+}
+
+/// `[u16 length][name][u32 number, at least 1][u32 milliseconds]`.
+fn counted<'a>(payload: &'a [u8], what: &str) -> Result<(&'a str, u32, Duration)> {
+    let (name, rest) = keyed(payload)?;
+    let wrong = || Error::usage(format!("{what} from 1 on and u32 milliseconds after the name"));
+    let (number, rest) = rest.split_first_chunk::<4>().ok_or_else(wrong)?;
+    let number = u32::from_be_bytes(*number);
+    let milliseconds = rest.try_into().map_err(|_| wrong())?;
+    if number == 0 {
+        return Err(wrong());
+    }
+    Ok((name, number, timeout(milliseconds)))
+}
+
+fn timeout(milliseconds: [u8; 4]) -> Duration {
+    match u32::from_be_bytes(milliseconds) {
+        WAIT_FOREVER => Duration::MAX,
+        milliseconds => Duration::from_millis(milliseconds.into()),
+    }
+}
+
+/// The milliseconds of `timeout` on the wire, rounded up.
+fn milliseconds(timeout: Duration) -> [u8; 4] {
+    let milliseconds = timeout.as_nanos().div_ceil(1_000_000);
+    u32::try_from(milliseconds).unwrap_or(WAIT_FOREVER).to_be_bytes()
+}
+
+/// A task's name; nothing stands for the run.
+fn task(bytes: &[u8]) -> Result<Option<&str>> {
+    let task = utf8(bytes)?;
+    if task.is_empty() {
+        return Ok(None);
+    }
+    TaskName::parse(task)?;
+    Ok(Some(task))
 }
 
 fn key(bytes: &[u8]) -> Result<&str> {
@@ -149,7 +216,16 @@ pub(super) fn encode(reply: &Reply<'_>, out: &mut Vec<u8>) {
         Reply::Absent | Reply::NotFound(_) => frame(out, status::NOT_FOUND, |_| {}),
         Reply::Exists(_) | Reply::Conflict(_) => frame(out, status::CONDITION, |_| {}),
         Reply::TimedOut(_) => frame(out, status::TIMED_OUT, |_| {}),
-        Reply::ProducerEnded(_) => frame(out, status::PRODUCER_ENDED, |_| {}),
+        Reply::ProducerEnded(line) => {
+            frame(out, status::PRODUCER_ENDED, |out| out.extend_from_slice(line.as_bytes()));
+        }
+        Reply::Unmet(line) => {
+            frame(out, status::CONDITION, |out| out.extend_from_slice(line.as_bytes()));
+        }
+        Reply::Subscribed { seq, epoch } => frame(out, status::OK, |out| {
+            let json = format!("{{\"seq\":{seq},\"epoch\":\"{epoch:016x}\"}}");
+            out.extend_from_slice(json.as_bytes());
+        }),
         Reply::Error(what) => {
             frame(out, status::ERROR, |out| out.extend_from_slice(what.as_bytes()));
         }
@@ -177,6 +253,13 @@ pub(super) fn encode_request(request: &Request<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(value.as_bytes());
         });
     };
+    let counted = |out: &mut Vec<u8>, tag: u8, name: &str, number: u32, timeout: Duration| {
+        frame(out, tag, |out| {
+            keyed(out, name);
+            out.extend_from_slice(&number.to_be_bytes());
+            out.extend_from_slice(&milliseconds(timeout));
+        });
+    };
     match request {
         Request::Set { key, value } => with_json(out, SET, key, value),
         Request::SetIfAbsent { key, value } => with_json(out, SETNX, key, value),
@@ -191,9 +274,7 @@ pub(super) fn encode_request(request: &Request<'_>, out: &mut Vec<u8>) {
         Request::Stats => plain(out, STATS, ""),
         Request::Wait { key, timeout } => frame(out, WAIT, |out| {
             keyed(out, key);
-            let milliseconds = timeout.as_nanos().div_ceil(1_000_000);
-            let milliseconds = u32::try_from(milliseconds).unwrap_or(WAIT_FOREVER);
-            out.extend_from_slice(&milliseconds.to_be_bytes());
+            out.extend_from_slice(&milliseconds(*timeout));
         }),
         Request::Increment { key, by } => frame(out, INCR, |out| {
             keyed(out, key);
@@ -203,6 +284,19 @@ pub(super) fn encode_request(request: &Request<'_>, out: &mut Vec<u8>) {
             keyed(out, key);
             out.extend_from_slice(&revision.to_be_bytes());
             out.extend_from_slice(value.as_bytes());
+        }),
+        Request::Batch { operations } => plain(out, BATCH, operations),
+        Request::Append { key, value } => with_json(out, APPEND, key, value),
+        Request::TimeToLive { key } => plain(out, TTL, key),
+        Request::Lock { name, slots, timeout } => counted(out, LOCK, name, *slots, *timeout),
+        Request::Unlock { name } => plain(out, UNLOCK, name),
+        Request::Locks { pattern } => plain(out, LOCKS, pattern),
+        Request::Barrier { name, count, timeout } => counted(out, BARRIER, name, *count, *timeout),
+        Request::Cancel { task } => plain(out, CANCEL, task.unwrap_or_default()),
+        Request::Cancelled { task } => plain(out, CANCELLED, task.unwrap_or_default()),
+        Request::SubscribeFrom { from, pattern } => frame(out, SUBSCRIBE_FROM, |out| {
+            out.extend_from_slice(&from.to_wire().to_be_bytes());
+            out.extend_from_slice(pattern.as_bytes());
         }),
     }
 }
@@ -238,6 +332,19 @@ mod tests {
             Request::Ping,
             Request::Stats,
             Request::Progress { record: Cow::Borrowed("{\"task\":\"t\"}") },
+            Request::Batch { operations: value() },
+            Request::Append { key: "a.b", value: value() },
+            Request::TimeToLive { key: "a" },
+            Request::Lock { name: "db", slots: 1, timeout: Duration::MAX },
+            Request::Unlock { name: "db" },
+            Request::Locks { pattern: "" },
+            Request::Barrier { name: "b", count: u32::MAX, timeout: Duration::from_millis(1) },
+            Request::Cancel { task: None },
+            Request::Cancel { task: Some("build:linux") },
+            Request::Cancelled { task: Some("build") },
+            Request::SubscribeFrom { from: From::Start, pattern: "" },
+            Request::SubscribeFrom { from: From::Now, pattern: "a.*" },
+            Request::SubscribeFrom { from: From::Seq(7), pattern: "a.*" },
         ] {
             let mut bytes = Vec::new();
             encode_request(&request, &mut bytes);
@@ -249,15 +356,31 @@ mod tests {
 
     #[test]
     fn every_short_frame_is_refused() {
-        let mut bytes = Vec::new();
-        let value = Cow::Borrowed("\"v\"");
-        encode_request(&Request::CompareAndSet { key: "key", revision: 1, value }, &mut bytes);
-        for end in LENGTH_BYTES..bytes.len() {
-            assert!(parse(&bytes[LENGTH_BYTES..end]).is_err(), "{end}");
+        let value = || Cow::Borrowed("\"v\"");
+        for request in [
+            Request::CompareAndSet { key: "key", revision: 1, value: value() },
+            Request::Append { key: "key", value: value() },
+            Request::Lock { name: "db", slots: 1, timeout: Duration::MAX },
+            Request::Barrier { name: "b", count: 7, timeout: Duration::ZERO },
+            Request::SubscribeFrom { from: From::Seq(7), pattern: "" },
+        ] {
+            let mut bytes = Vec::new();
+            encode_request(&request, &mut bytes);
+            for end in LENGTH_BYTES..bytes.len() {
+                assert!(parse(&bytes[LENGTH_BYTES..end]).is_err(), "{request:?} {end}");
+            }
         }
-        for body in
-            [&b"\x00"[..], b"\xff", b"\x02", b"\x02a b", b"\x0bx", b"\x01\xff\xffa", b"\x02\xff"]
-        {
+        for body in [
+            &b"\x00"[..],
+            b"\xff",
+            b"\x02",
+            b"\x02a b",
+            b"\x0bx",
+            b"\x01\xff\xffa",
+            b"\x02\xff",
+            b"\x12\x00\x01a\x00\x00\x00\x00\x00\x00\x00\x01",
+            b"\x16a.b",
+        ] {
             assert!(parse(body).is_err(), "{body:?}");
         }
     }

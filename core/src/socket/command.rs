@@ -1,5 +1,6 @@
 //! What a client can ask and what the server answers: shared by both dialects and both sides.
 
+use crate::error::{Error, Result};
 use crate::json::push_string;
 use std::borrow::Cow;
 use std::time::Duration;
@@ -36,6 +37,77 @@ pub(super) enum Request<'a> {
     Progress { record: Cow<'a, str> },
     /// Figures about the server, a JSON object.
     Stats,
+    /// Carry out all operations of a JSON array, or none.
+    Batch { operations: Cow<'a, str> },
+    /// Add a value at the end of a list.
+    Append { key: &'a str, value: Cow<'a, str> },
+    /// How long a key will still be there.
+    TimeToLive { key: &'a str },
+    /// One of a lock's slots, as soon as one is free.
+    Lock { name: &'a str, slots: u32, timeout: Duration },
+    /// Give a lock back.
+    Unlock { name: &'a str },
+    /// Who holds the locks that match, who waits for them.
+    Locks { pattern: &'a str },
+    /// Go on once so many are here.
+    Barrier { name: &'a str, count: u32, timeout: Duration },
+    /// Ask a task, or the run, to end.
+    Cancel { task: Option<&'a str> },
+    /// Whether a task, or the run, was asked to end.
+    Cancelled { task: Option<&'a str> },
+    /// Every change of what matches from a number of the run on, past ones included.
+    SubscribeFrom { from: From, pattern: &'a str },
+}
+
+/// Where a subscription begins among the numbered changes of a run.
+///
+/// ```
+/// use otto_core::socket::From;
+/// assert_eq!(From::parse("start").unwrap(), From::Start);
+/// assert_eq!(From::parse("17").unwrap(), From::Seq(17));
+/// assert!(From::parse("yesterday").is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// The first change of the run.
+    Start,
+    /// The next change.
+    Now,
+    /// The change with this number.
+    Seq(u64),
+}
+
+impl From {
+    /// `start`, `now` or the number of a change, which are counted from 1.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Usage`](crate::ErrorKind::Usage) for anything else.
+    pub fn parse(text: &str) -> Result<From> {
+        match text {
+            "start" => Ok(From::Start),
+            "now" => Ok(From::Now),
+            number => number.parse().map(From::of_wire).map_err(|_| {
+                Error::usage(format!("from {text:?}: give start, now or the number of a change"))
+            }),
+        }
+    }
+
+    /// The number that stands for this on the wire.
+    pub(super) fn to_wire(self) -> u64 {
+        match self {
+            From::Start => 0,
+            From::Now => u64::MAX,
+            From::Seq(seq) => seq,
+        }
+    }
+
+    pub(super) fn of_wire(number: u64) -> From {
+        match number {
+            0 => From::Start,
+            u64::MAX => From::Now,
+            seq => From::Seq(seq),
+        }
+    }
 }
 
 /// One reply, as the server sees it; codecs give it its bytes.
@@ -59,8 +131,14 @@ pub(super) enum Reply<'a> {
     Conflict(&'a str),
     /// The deadline passed.
     TimedOut(&'a str),
-    /// Nobody is left to set the key.
-    ProducerEnded(&'a str),
+    /// Nobody is left to set the key: the key and who could have.
+    ProducerEnded(Cow<'a, str>),
+    /// A condition of a batch did not hold: the line that says which.
+    #[allow(dead_code)]
+    Unmet(String),
+    /// Subscribed: the number of the last write so far, and what tells this server from another.
+    #[allow(dead_code)]
+    Subscribed { seq: u64, epoch: u64 },
     /// What is wrong with the request.
     Error(String),
 }
@@ -74,9 +152,33 @@ pub enum EventKind {
     Delete,
     /// A value was published on a channel.
     Publish,
+    /// A task (the key), or the run (`*`), was asked to end.
+    Cancel,
+    /// Elements were added at the end of a list.
+    Append,
+    /// Elements were added at the front of a list.
+    Prepend,
+    /// Elements were taken from the end of a list.
+    Pop,
+    /// Elements were taken from the front of a list.
+    Shift,
+    /// Changes that were asked for are not there any more.
+    Gap,
 }
 
 impl EventKind {
+    pub(super) const ALL: [EventKind; 9] = [
+        EventKind::Set,
+        EventKind::Delete,
+        EventKind::Publish,
+        EventKind::Cancel,
+        EventKind::Append,
+        EventKind::Prepend,
+        EventKind::Pop,
+        EventKind::Shift,
+        EventKind::Gap,
+    ];
+
     /// Its name on the wire.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -84,6 +186,12 @@ impl EventKind {
             EventKind::Set => "set",
             EventKind::Delete => "delete",
             EventKind::Publish => "publish",
+            EventKind::Cancel => "cancel",
+            EventKind::Append => "append",
+            EventKind::Prepend => "prepend",
+            EventKind::Pop => "pop",
+            EventKind::Shift => "shift",
+            EventKind::Gap => "gap",
         }
     }
 }

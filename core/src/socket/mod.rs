@@ -9,14 +9,14 @@ mod command;
 mod deadlines;
 mod dispatch;
 mod history;
+mod operation;
 mod producers;
 mod server;
 mod store;
-mod subscription;
 mod text;
 mod waits;
 
-pub use client::Client;
-pub use command::EventKind;
+pub use client::{Client, Event, Gap, Subscription};
+pub use command::{EventKind, From};
+pub use operation::Operation;
 pub use server::{Bound, Handle, Options, Running, Server, listen};
-pub use subscription::{Event, Subscription};

@@ -131,7 +131,7 @@ fn a_wait_ends_with_the_task_that_should_have_set_the_key() {
     assert_eq!(of_none.line(), "ERROR: producer ended: x");
     let mut binary = serving.wire();
     let wait = keyed("test.y", &60_000u32.to_be_bytes());
-    assert_eq!(binary.ask_frame(0x06, &wait), (0x06, Vec::new()));
+    assert_eq!(binary.ask_frame(0x06, &wait), (0x06, b"test.y".to_vec()));
 }
 
 /// The task of a waiter counts: it can't both wait for a key of no task and be the last to set it.

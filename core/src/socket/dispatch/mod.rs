@@ -171,6 +171,16 @@ impl Dispatch {
                 Err(error) => Reply::Error(error.to_string()),
             },
             Request::Stats => Reply::Json(self.stats()),
+            Request::Batch { .. }
+            | Request::Append { .. }
+            | Request::TimeToLive { .. }
+            | Request::Lock { .. }
+            | Request::Unlock { .. }
+            | Request::Locks { .. }
+            | Request::Barrier { .. }
+            | Request::Cancel { .. }
+            | Request::Cancelled { .. }
+            | Request::SubscribeFrom { .. } => Reply::Error("not built yet".into()),
         })
     }
 
@@ -183,7 +193,7 @@ impl Dispatch {
     ) -> Outcome<'a> {
         let task = if self.producers.is_free() { None } else { task_of_client() };
         if !self.producers.can_set(key, task.as_deref()) {
-            return Outcome::Reply(Reply::ProducerEnded(key));
+            return Outcome::Reply(Reply::ProducerEnded(key.into()));
         }
         if timeout.is_zero() {
             return Outcome::Reply(Reply::TimedOut(key));

@@ -63,7 +63,7 @@ impl EventLoop {
                     connection.output.push_shared(bytes);
                 }
                 Delivery::TimedOut(key) => small(Reply::TimedOut(key)),
-                Delivery::ProducerEnded(key) => small(Reply::ProducerEnded(key)),
+                Delivery::ProducerEnded(key) => small(Reply::ProducerEnded((&**key).into())),
             }
             connection.waiting = false;
             self.touch(client);
