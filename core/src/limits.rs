@@ -30,6 +30,9 @@ pub const CLIENTS_MAX: usize = 8192;
 pub const INPUT_TOTAL_BYTES_MAX: usize = 512 << 20;
 /// Replies waiting for one client above which its requests are no longer read, in bytes.
 pub const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
+/// Replies and events waiting for all clients together above which nobody's requests are read who has
+/// any of them waiting, in bytes.
+pub const OUTPUT_TOTAL_BYTES_MAX: usize = 256 << 20;
 /// Events waiting for one subscriber above which it is disconnected with a reason, in bytes.
 pub const SUBSCRIBER_BACKLOG_BYTES_MAX: usize = 32 << 20;
 /// Longest message of a progress record, in bytes.

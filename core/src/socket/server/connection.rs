@@ -24,6 +24,10 @@ pub(super) struct Connection {
     pub(super) searched: usize,
     pub(super) skip: Option<Skip>,
     pub(super) output: Output,
+    /// What of it the loop has counted in its total, in bytes.
+    pub(super) counted: usize,
+    /// So much waits for all clients together that this one may have nothing waiting and ask on.
+    pub(super) crowded: bool,
     /// The socket may hold input that has not been read.
     pub(super) readable: bool,
     /// The client has closed its sending side.
@@ -57,6 +61,8 @@ impl Connection {
             searched: 0,
             skip: None,
             output: Output::default(),
+            counted: 0,
+            crowded: false,
             readable: true,
             ended: false,
             waiting: false,
@@ -73,7 +79,12 @@ impl Connection {
 
     /// Whether requests may be carried out now.
     pub(super) fn takes_requests(&self) -> bool {
-        !self.waiting && !self.closing && self.output.len() < OUTPUT_PAUSE_BYTES
+        !self.waiting && !self.closing && self.has_room()
+    }
+
+    /// Whether more may be put into the output now.
+    pub(super) fn has_room(&self) -> bool {
+        self.output.len() < if self.crowded { 1 } else { OUTPUT_PAUSE_BYTES }
     }
 
     /// A text connection after SUBSCRIBE carries events alone.

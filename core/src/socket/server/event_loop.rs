@@ -6,6 +6,7 @@ use super::Options;
 use super::connection::Connection;
 use super::handle::Order;
 use super::progress_fifo::ProgressFifo;
+use crate::limits::OUTPUT_TOTAL_BYTES_MAX;
 use crate::spin::Spin;
 use mio::event::Event;
 use mio::net::UnixListener;
@@ -50,6 +51,8 @@ pub(super) struct EventLoop {
     pub(super) value_bytes_max: usize,
     /// Bytes of unfinished requests of all clients.
     pub(super) input_bytes: usize,
+    /// Bytes that wait for all clients.
+    output_bytes: usize,
     /// Where replies are written before they are sent.
     pub(super) reply: Vec<u8>,
     scratch: Vec<u8>,
@@ -89,6 +92,7 @@ impl EventLoop {
             clients_max: options.clients_max,
             value_bytes_max: options.value_bytes_max,
             input_bytes: 0,
+            output_bytes: 0,
             reply: Vec::new(),
             scratch: vec![0; READ_BYTES],
             touched: Vec::new(),
@@ -244,6 +248,9 @@ impl EventLoop {
     fn drive(&mut self, client: usize) {
         let mut scratch = std::mem::take(&mut self.scratch);
         self.turn = TURN_BYTES;
+        if let Some(Some(connection)) = self.clients.get_mut(client) {
+            connection.crowded = self.output_bytes > OUTPUT_TOTAL_BYTES_MAX;
+        }
         self.exchange(client, &mut scratch);
         self.scratch = scratch;
         self.flush(client);
@@ -266,6 +273,9 @@ impl EventLoop {
         let paused = !connection.takes_requests();
         connection.flush(now);
         connection.shrink();
+        let waiting = connection.output.len();
+        self.output_bytes += waiting;
+        self.output_bytes -= std::mem::replace(&mut connection.counted, waiting);
         // What a client sent before it went is in the socket still.
         let left = connection.gone && !connection.ended;
         connection.readable |= left;
@@ -314,6 +324,7 @@ impl EventLoop {
         };
         let _ = self.poll.registry().deregister(&mut connection.stream);
         self.input_bytes -= connection.input.len();
+        self.output_bytes -= connection.counted;
         self.dispatch.forget(client);
         self.dispatch.clients -= 1;
         self.freed.push(client);
