@@ -137,7 +137,6 @@ pub(super) enum Reply<'a> {
     #[allow(dead_code)]
     Unmet(String),
     /// Subscribed: the number of the last write so far, and what tells this server from another.
-    #[allow(dead_code)]
     Subscribed { seq: u64, epoch: u64 },
     /// What is wrong with the request.
     Error(String),

@@ -6,6 +6,7 @@ mod hosts;
 mod limits;
 mod place;
 mod progress;
+mod replay;
 mod subscribers;
 mod vectors;
 mod waits;

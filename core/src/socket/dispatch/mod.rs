@@ -155,6 +155,10 @@ impl Dispatch {
                 },
                 Err(error) => Reply::Error(error.to_string()),
             },
+            Request::SubscribeFrom { from, pattern } => match Pattern::parse(pattern) {
+                Ok(pattern) => self.subscribe_from(client, pattern, from),
+                Err(error) => Reply::Error(error.to_string()),
+            },
             Request::Wait { key, timeout } => {
                 if !self.store.contains(key) {
                     return self.wait(client, key, timeout, task_of_client);
@@ -179,8 +183,7 @@ impl Dispatch {
             | Request::Locks { .. }
             | Request::Barrier { .. }
             | Request::Cancel { .. }
-            | Request::Cancelled { .. }
-            | Request::SubscribeFrom { .. } => Reply::Error("not built yet".into()),
+            | Request::Cancelled { .. } => Reply::Error("not built yet".into()),
         })
     }
 

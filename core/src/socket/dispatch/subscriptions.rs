@@ -1,5 +1,6 @@
 //! Who hears of what, and who is still reading what was.
 
+use super::super::command::{From, Reply};
 use super::super::history::{Cursor, History, Past};
 use super::super::waits::ClientId;
 use super::change::{Change, event_text, gap_text};
@@ -16,7 +17,7 @@ const PATTERNS_PER_CLIENT_MAX: usize = 1024;
 struct Subscription {
     client: ClientId,
     pattern: Pattern,
-    /// Events with lower numbers are not wanted.
+    /// Events with lower numbers are not wanted; 0 where nothing was asked about the past.
     from: u64,
 }
 
@@ -62,11 +63,12 @@ impl Subscriptions {
 
     /// Keeps the patterns of one client side by side, so that an event is told it once.
     pub(super) fn add(&mut self, client: ClientId, pattern: Pattern) -> Result<(), String> {
-        if self.replays.contains_key(&client) {
-            return Err("a connection that reads from the past has one subscription".to_owned());
-        }
         let end = self.live.partition_point(|known| known.client <= client);
         let own = self.live[..end].iter().rev();
+        let has_caught_up = |known: &Subscription| known.client == client && known.from > 0;
+        if self.replays.contains_key(&client) || own.clone().next().is_some_and(has_caught_up) {
+            return Err("a connection that reads from the past has one subscription".to_owned());
+        }
         if own.take_while(|known| known.client == client).count() >= PATTERNS_PER_CLIENT_MAX {
             return Err(format!("at most {PATTERNS_PER_CLIENT_MAX} patterns for one client"));
         }
@@ -99,6 +101,25 @@ impl Subscriptions {
 }
 
 impl Dispatch {
+    /// Has `client` hear of what has happened since `from`, then of what happens.
+    pub(super) fn subscribe_from<'a>(
+        &mut self,
+        client: ClientId,
+        pattern: Pattern,
+        from: From,
+    ) -> Reply<'a> {
+        let seq = self.store.sequence();
+        let first = match from {
+            From::Start => 1,
+            From::Now => seq + 1,
+            From::Seq(first) => first,
+        };
+        match self.subscriptions.add_from(client, pattern, first) {
+            Ok(()) => Reply::Subscribed { seq, epoch: self.epoch },
+            Err(what) => Reply::Error(what),
+        }
+    }
+
     /// Writes an event down and queues it for those who want it.
     pub(super) fn tell(&mut self, seq: u64, change: Change, key: &str, value: Option<&str>) {
         self.subscriptions.history.push(Past { seq, change, key, value });

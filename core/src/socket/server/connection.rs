@@ -36,6 +36,8 @@ pub(super) struct Connection {
     pub(super) waiting: bool,
     /// Gets events.
     pub(super) subscribed: bool,
+    /// Is still to be told of events of the past.
+    pub(super) replaying: bool,
     /// The end of what the client sends is in the socket, perhaps behind unread input.
     pub(super) end_seen: bool,
     /// Queued to be gone on with.
@@ -67,6 +69,7 @@ impl Connection {
             ended: false,
             waiting: false,
             subscribed: false,
+            replaying: false,
             end_seen: false,
             touched: false,
             awaits_room: false,

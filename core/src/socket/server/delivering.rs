@@ -2,8 +2,8 @@
 
 use super::super::binary;
 use super::super::command::Reply;
-use super::super::dispatch::Delivery;
-use super::event_loop::EventLoop;
+use super::super::dispatch::{Delivery, Replayed};
+use super::event_loop::{EventLoop, READ_BYTES};
 use super::exchange::encode;
 use super::input::Dialect;
 use crate::limits::SUBSCRIBER_BACKLOG_BYTES_MAX;
@@ -67,6 +67,24 @@ impl EventLoop {
             }
             connection.waiting = false;
             self.touch(client);
+        }
+    }
+
+    /// Hands out events of the past as long as there is room for them and the turn lasts.
+    pub(super) fn replay(&mut self, client: usize) {
+        while self.turn > 0 {
+            let Some(Some(connection)) = self.clients.get_mut(client) else { return };
+            if !connection.replaying || connection.closing || !connection.has_room() {
+                return;
+            }
+            let dialect = connection.dialect.unwrap_or(Dialect::Text);
+            let mut bytes = Vec::new();
+            let replayed = self.dispatch.replay(client, READ_BYTES, |event| {
+                encode_event(dialect, event, &mut bytes);
+            });
+            connection.output.push(&bytes);
+            connection.replaying = replayed == Replayed::More;
+            self.worked(READ_BYTES);
         }
     }
 

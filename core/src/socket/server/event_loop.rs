@@ -253,6 +253,7 @@ impl EventLoop {
         }
         self.exchange(client, &mut scratch);
         self.scratch = scratch;
+        self.replay(client);
         self.flush(client);
     }
 
@@ -279,7 +280,8 @@ impl EventLoop {
         // What a client sent before it went is in the socket still.
         let left = connection.gone && !connection.ended;
         connection.readable |= left;
-        if connection.takes_requests() && (paused || left) {
+        let replays = connection.replaying && connection.has_room();
+        if connection.takes_requests() && (paused || left) || replays {
             self.go_on_later(client);
         }
         let Some(Some(connection)) = self.clients.get_mut(client) else { return };

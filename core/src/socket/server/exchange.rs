@@ -179,7 +179,8 @@ impl EventLoop {
                 return;
             }
         };
-        let subscribes = matches!(request, Request::Subscribe { .. });
+        let replays = matches!(request, Request::SubscribeFrom { .. });
+        let subscribes = replays || matches!(request, Request::Subscribe { .. });
         let Some(Some(connection)) = self.clients.get_mut(client) else { return };
         let peer = connection.peer;
         match self.dispatch.execute(client, request, || task_of_process(peer)) {
@@ -187,6 +188,7 @@ impl EventLoop {
                 encode(dialect, &reply, &mut self.reply);
                 let refused = matches!(reply, Reply::Error(_));
                 connection.subscribed |= subscribes && !refused;
+                connection.replaying |= replays && !refused;
             }
             Outcome::Waiting => connection.waiting = true,
         }
