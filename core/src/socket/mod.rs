@@ -16,7 +16,7 @@ mod store;
 mod text;
 mod waits;
 
-pub use client::{Client, Event, Gap, Subscription};
+pub use client::{Client, Event, Gap, Pending, Subscription};
 pub use command::{EventKind, From};
 pub use operation::Operation;
 pub use server::{Bound, Handle, Options, Running, Server, listen};

@@ -100,10 +100,15 @@ impl Connection {
         deadline: Option<Instant>,
         tick: Tick<'_>,
     ) -> Result<Answer<'c>> {
+        self.send(request)?;
+        Ok(self.receive(deadline, tick)?.of(""))
+    }
+
+    /// One request, whose reply is not waited for.
+    pub(super) fn send(&mut self, request: &Request<'_>) -> Result<()> {
         self.begin()?;
         binary::encode_request(request, &mut self.out);
-        self.send_out(1)?;
-        Ok(self.receive(deadline, tick)?.of(""))
+        self.send_out(1)
     }
 
     /// Sends what has been encoded, which asks for `replies`.

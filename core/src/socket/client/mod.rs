@@ -4,10 +4,12 @@ mod answer;
 mod connection;
 mod coordination;
 mod event;
+mod pending;
 mod subscription;
 mod values;
 
 pub use event::{Event, Gap};
+pub use pending::Pending;
 pub use subscription::Subscription;
 
 use super::command::{From, Request};

@@ -9,6 +9,7 @@ use crate::interrupt;
 use crate::json::{Json, members};
 use crate::key::Pattern;
 use crate::values::{TICK, Tick};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -108,6 +109,14 @@ impl Subscription {
             }
             self.lost = Some(Lost { since: Instant::now(), error });
         }
+    }
+
+    /// What to wait for, where a program has an event loop of its own: once it is readable,
+    /// [`Subscription::next`] with a deadline that has passed takes what there is. `None` while a
+    /// lost server is looked for, which takes a deadline in the future.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.lost.is_none().then(|| self.wire.stream.as_fd())
     }
 
     /// Notes how far the stream has come; whether `event` is one that has not been seen.
