@@ -97,10 +97,14 @@ pub(super) fn parse(line: &[u8]) -> Result<Request<'_>> {
 
 /// The first word, and what stands after the white space behind it.
 fn word(text: &str) -> (&str, &str) {
-    let blank = [' ', '\t'];
-    let text = text.trim_start_matches(blank);
-    match text.split_once(blank) {
-        Some((word, rest)) => (word, rest.trim_start_matches(blank)),
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let blanks = |text: &str| text.bytes().take_while(|byte| is_blank(byte)).count();
+    let text = &text[blanks(text)..];
+    match text.as_bytes().iter().position(|byte| is_blank(byte)) {
+        Some(end) => {
+            let (word, rest) = text.split_at(end);
+            (word, &rest[blanks(rest)..])
+        }
         None => (text, ""),
     }
 }
