@@ -35,6 +35,14 @@ pub const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
 pub const OUTPUT_TOTAL_BYTES_MAX: usize = 256 << 20;
 /// Events waiting for one subscriber above which it is disconnected with a reason, in bytes.
 pub const SUBSCRIBER_BACKLOG_BYTES_MAX: usize = 32 << 20;
+/// Most operations of one batch, which nobody else's request can come between.
+pub const BATCH_OPERATIONS_MAX: usize = 65_536;
+/// Most locks one connection can hold.
+pub const LOCKS_PER_CLIENT_MAX: usize = 1024;
+/// Most locks that can be held at a time.
+pub const LOCKS_MAX: usize = 65_536;
+/// Most tasks of which a server that was told no names notes that they were cancelled.
+pub const CANCELLED_TASKS_MAX: usize = 10_000;
 /// Longest message of a progress record, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 4096;
 /// Size asked for a stream's pipe, in bytes: three times the throughput of the default here.

@@ -134,7 +134,6 @@ pub(super) enum Reply<'a> {
     /// Nobody is left to set the key: the key and who could have.
     ProducerEnded(Cow<'a, str>),
     /// A condition of a batch did not hold: the line that says which.
-    #[allow(dead_code)]
     Unmet(String),
     /// Subscribed: the number of the last write so far, and what tells this server from another.
     Subscribed { seq: u64, epoch: u64 },

@@ -3,12 +3,16 @@
 //! [`Server`] answers; [`Client`] asks. They share the codecs and the commands, nothing else.
 
 mod address;
+mod barriers;
+mod batch;
 mod binary;
+mod cancellation;
 mod client;
 mod command;
 mod deadlines;
 mod dispatch;
 mod history;
+mod locks;
 mod operation;
 mod producers;
 mod server;

@@ -30,6 +30,11 @@ impl Producers {
         }
     }
 
+    /// Whether `task` was named.
+    pub(super) fn knows(&self, task: &str) -> bool {
+        self.ended.contains_key(task)
+    }
+
     /// Whether nothing is known about tasks, as under `otto-serve`.
     pub(super) fn is_free(&self) -> bool {
         self.ended.is_empty()

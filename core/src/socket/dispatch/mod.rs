@@ -3,6 +3,7 @@
 //! No I/O here: the event loop hands in requests and takes replies and deliveries out.
 
 mod change;
+mod coordination;
 mod subscriptions;
 mod values;
 
@@ -10,8 +11,11 @@ pub(super) use change::Change;
 pub(super) use subscriptions::Replayed;
 pub(super) use values::Expiry;
 
+use super::barriers::Barriers;
+use super::cancellation::Cancellation;
 use super::command::{Reply, Request, list_text};
 use super::deadlines::Deadlines;
+use super::locks::{Locks, Party};
 use super::producers::Producers;
 use super::store::{Store, Value};
 use super::waits::{ClientId, Waits};
@@ -60,6 +64,9 @@ pub(super) struct Dispatch {
     waits: Waits,
     /// When those who wait, for whatever it is, are told that it is too late.
     pub(super) deadlines: Deadlines,
+    locks: Locks,
+    barriers: Barriers,
+    cancellation: Cancellation,
     subscriptions: Subscriptions,
     deliveries: VecDeque<(ClientId, Delivery)>,
     /// Keys and subscriptions looked through since the event loop last asked.
@@ -87,6 +94,9 @@ impl Dispatch {
             producers: Producers::default(),
             waits: Waits::default(),
             deadlines: Deadlines::default(),
+            locks: Locks::default(),
+            barriers: Barriers::default(),
+            cancellation: Cancellation::default(),
             subscriptions: Subscriptions::new(history_bytes_max),
             deliveries: VecDeque::new(),
             looks: 0,
@@ -103,11 +113,13 @@ impl Dispatch {
         }
     }
 
-    /// Carries out one request of `client`. `task_of_client` is asked only where it matters.
+    /// Carries out one request of `client`, at whose other end the process `peer` is.
+    /// `task_of_client` is asked only where it matters.
     pub(super) fn execute<'a>(
         &'a mut self,
         client: ClientId,
         request: Request<'a>,
+        peer: Option<i32>,
         task_of_client: impl FnOnce() -> Option<String>,
     ) -> Outcome<'a> {
         self.requests += 1;
@@ -175,15 +187,20 @@ impl Dispatch {
                 Err(error) => Reply::Error(error.to_string()),
             },
             Request::Stats => Reply::Json(self.stats()),
-            Request::Batch { .. }
-            | Request::Append { .. }
-            | Request::TimeToLive { .. }
-            | Request::Lock { .. }
-            | Request::Unlock { .. }
-            | Request::Locks { .. }
-            | Request::Barrier { .. }
-            | Request::Cancel { .. }
-            | Request::Cancelled { .. } => Reply::Error("not built yet".into()),
+            Request::Batch { operations } => self.batch(&operations),
+            Request::Append { key, value } => self.append(key, &value),
+            Request::TimeToLive { key } => self.time_to_live(key),
+            Request::Lock { name, slots, timeout } => {
+                let task = task_of_client().map(String::into_boxed_str);
+                return self.lock(name, slots, timeout, Party { client, pid: peer, task });
+            }
+            Request::Unlock { name } => self.unlock(client, name),
+            Request::Locks { pattern } => self.locks(pattern),
+            Request::Barrier { name, count, timeout } => {
+                return self.barrier(client, name, count, timeout);
+            }
+            Request::Cancel { task } => self.cancel(task),
+            Request::Cancelled { task } => self.cancelled(task),
         })
     }
 
@@ -283,6 +300,8 @@ impl Dispatch {
         while let Some(client) = self.deadlines.take_due(now) {
             if let Some(wait) = self.waits.remove(client) {
                 self.deliveries.push_back((client, Delivery::TimedOut(wait.key)));
+            } else if let Some(name) = self.stop_waiting(client) {
+                self.deliveries.push_back((client, Delivery::TimedOut(name)));
             }
         }
     }
@@ -302,6 +321,7 @@ impl Dispatch {
         self.waits.remove(client);
         self.deadlines.remove(client);
         self.subscriptions.remove(client);
+        self.leave(client);
     }
 
     /// Figures about the server, a JSON object.
@@ -315,7 +335,7 @@ impl Dispatch {
             self.store.bytes(),
             self.store.sequence(),
             self.requests,
-            self.waits.len(),
+            self.waits.len() + self.locks.waiting() + self.barriers.waiting(),
             self.subscriptions.len(),
             self.started.elapsed().as_secs_f64(),
             bars.join(",")

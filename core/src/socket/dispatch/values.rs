@@ -142,7 +142,7 @@ impl Dispatch {
 
     /// Ends the waits for `key`, which has just been written.
     #[inline]
-    fn wake(&mut self, key: &str) {
+    pub(super) fn wake(&mut self, key: &str) {
         if !self.waits.is_empty() {
             self.wake_waiting(key);
         }

@@ -183,7 +183,7 @@ impl EventLoop {
         let subscribes = replays || matches!(request, Request::Subscribe { .. });
         let Some(Some(connection)) = self.clients.get_mut(client) else { return };
         let peer = connection.peer;
-        match self.dispatch.execute(client, request, || task_of_process(peer)) {
+        match self.dispatch.execute(client, request, peer, || task_of_process(peer)) {
             Outcome::Reply(reply) => {
                 encode(dialect, &reply, &mut self.reply);
                 let refused = matches!(reply, Reply::Error(_));

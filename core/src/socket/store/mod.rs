@@ -5,8 +5,10 @@ mod list;
 mod slot;
 mod snapshot;
 mod table;
+mod trial;
 
 pub(super) use list::{End, List};
+pub(super) use trial::Trial;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Pattern;
