@@ -7,6 +7,7 @@ mod edges;
 mod examples;
 mod install;
 mod killed;
+mod linear;
 mod pairs;
 mod pairs_streams;
 mod pipe_copies;

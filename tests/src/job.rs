@@ -191,15 +191,27 @@ impl Running {
         killpg(self.pid(), signal).expect("the group is there");
     }
 
-    /// Waits for its end.
+    /// Waits for its end, which is due by the job's deadline.
     #[must_use]
-    pub fn finish(mut self) -> Finished {
+    pub fn finish(self) -> Finished {
+        let due = self.started + self.limit;
+        self.finish_by(due)
+    }
+
+    /// Waits for the end of what runs until it is told to end: its deadline begins now.
+    #[must_use]
+    pub fn finish_from_now(self) -> Finished {
+        let due = Instant::now() + self.limit;
+        self.finish_by(due)
+    }
+
+    fn finish_by(mut self, due: Instant) -> Finished {
         self.stdin = None;
         let mut late = false;
         let status = loop {
             match self.child.try_wait().expect("our own child") {
                 Some(status) => break status,
-                None if self.started.elapsed() > self.limit && !late => {
+                None if Instant::now() > due && !late => {
                     late = true;
                     let _ = killpg(self.pid(), Signal::SIGKILL);
                 }

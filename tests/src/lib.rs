@@ -4,6 +4,7 @@
 //! Everything here panics when it cannot do its work: it only ever runs inside tests.
 
 mod job;
+pub mod linear;
 mod place;
 mod random;
 mod server;

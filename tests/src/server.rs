@@ -57,7 +57,7 @@ impl Server<'_> {
     /// Waits for its end.
     #[must_use]
     pub fn finish(self) -> Finished {
-        self.running.finish()
+        self.running.finish_from_now()
     }
 
     /// Ends it in order.
