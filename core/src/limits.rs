@@ -33,6 +33,8 @@ pub const OUTPUT_PAUSE_BYTES: usize = 1 << 20;
 /// Replies and events waiting for all clients together above which nobody's requests are read who has
 /// any of them waiting, in bytes.
 pub const OUTPUT_TOTAL_BYTES_MAX: usize = 256 << 20;
+/// Most arguments of one request of RESP, the command's name among them.
+pub const RESP_ARGUMENTS_MAX: usize = 65_536;
 /// Events waiting for one subscriber above which it is disconnected with a reason, in bytes.
 pub const SUBSCRIBER_BACKLOG_BYTES_MAX: usize = 32 << 20;
 /// Most operations of one batch, which nobody else's request can come between.

@@ -175,7 +175,7 @@ pub(crate) fn push_string(out: &mut String, text: &str) {
 }
 
 /// Undoes the escapes of a scanned string's inside.
-fn unescape(inner: &str) -> String {
+pub(crate) fn unescape(inner: &str) -> String {
     let mut out = String::with_capacity(inner.len());
     let mut rest = inner;
     while let Some(at) = rest.find('\\') {

@@ -15,6 +15,8 @@ mod history;
 mod locks;
 mod operation;
 mod producers;
+#[allow(dead_code, unused_imports)]
+mod resp;
 mod server;
 mod store;
 mod text;

@@ -17,6 +17,7 @@ use super::command::{Reply, Request, list_text};
 use super::deadlines::Deadlines;
 use super::locks::{Locks, Party};
 use super::producers::Producers;
+use super::resp;
 use super::store::{Store, Value};
 use super::waits::{ClientId, Waits};
 use crate::error::Result;
@@ -49,6 +50,10 @@ pub(super) enum Delivery {
     ProducerEnded(Box<str>),
     /// An event, as JSON text.
     Event(Rc<str>),
+    /// A message on a channel, as a Redis client gets it.
+    Message(Rc<[u8]>),
+    /// The wait is over: here are the reply's bytes.
+    Answer(Vec<u8>),
 }
 
 /// Most progress bars remembered for STATS; further ones are shown, not kept.
@@ -68,6 +73,8 @@ pub(super) struct Dispatch {
     barriers: Barriers,
     cancellation: Cancellation,
     subscriptions: Subscriptions,
+    /// What Redis's clients wait for and listen to.
+    pub(super) resp: resp::Shared,
     deliveries: VecDeque<(ClientId, Delivery)>,
     /// Keys and subscriptions looked through since the event loop last asked.
     pub(super) looks: usize,
@@ -98,6 +105,7 @@ impl Dispatch {
             barriers: Barriers::default(),
             cancellation: Cancellation::default(),
             subscriptions: Subscriptions::new(history_bytes_max),
+            resp: resp::Shared::default(),
             deliveries: VecDeque::new(),
             looks: 0,
             progress: BTreeMap::new(),
@@ -302,6 +310,8 @@ impl Dispatch {
                 self.deliveries.push_back((client, Delivery::TimedOut(wait.key)));
             } else if let Some(name) = self.stop_waiting(client) {
                 self.deliveries.push_back((client, Delivery::TimedOut(name)));
+            } else if self.resp.blocked.remove(client) {
+                self.deliver(client, Delivery::Answer(resp::TOO_LATE.to_vec()));
             }
         }
     }
@@ -312,8 +322,35 @@ impl Dispatch {
         [self.deadlines.next(), expiry].into_iter().flatten().min()
     }
 
+    /// What somebody is to be told next. Asked for between requests alone: what has been pushed for
+    /// those who wait for a list is taken by them now.
     pub(super) fn next_delivery(&mut self) -> Option<(ClientId, Delivery)> {
+        if self.resp.blocked.is_any_ready() {
+            self.serve_blocked();
+        }
         self.deliveries.pop_front()
+    }
+
+    /// Queues something for `client`.
+    pub(super) fn deliver(&mut self, client: ClientId, delivery: Delivery) {
+        self.deliveries.push_back((client, delivery));
+    }
+
+    /// Moves the messages that wait for `client` into `out`.
+    pub(super) fn take_messages(&mut self, client: ClientId, out: &mut Vec<u8>) {
+        self.deliveries.retain(|(to, delivery)| match delivery {
+            Delivery::Message(bytes) if *to == client => {
+                out.extend_from_slice(bytes);
+                false
+            }
+            _ => true,
+        });
+    }
+
+    /// Counts a request, and says how many there have been.
+    pub(super) fn count_request(&mut self) -> u64 {
+        self.requests += 1;
+        self.requests
     }
 
     /// Forgets a client that has gone.
@@ -321,6 +358,7 @@ impl Dispatch {
         self.waits.remove(client);
         self.deadlines.remove(client);
         self.subscriptions.remove(client);
+        self.resp.forget(client);
         self.leave(client);
     }
 
@@ -335,7 +373,10 @@ impl Dispatch {
             self.store.bytes(),
             self.store.sequence(),
             self.requests,
-            self.waits.len() + self.locks.waiting() + self.barriers.waiting(),
+            self.waits.len()
+                + self.locks.waiting()
+                + self.barriers.waiting()
+                + self.resp.blocked.len(),
             self.subscriptions.len(),
             self.started.elapsed().as_secs_f64(),
             bars.join(",")

@@ -120,7 +120,7 @@ impl Dispatch {
         self.store.check_value(value)?;
         let seq = self.store.next_sequence();
         self.tell(seq, Change::Publish, channel, Some(value));
-        Ok(self.subscribers(channel))
+        Ok(self.subscribers(channel) + self.publish_to_resp(channel, value))
     }
 
     /// Has `key` go by itself at `at`, or never; whether that changed anything.
@@ -146,6 +146,7 @@ impl Dispatch {
         if !self.waits.is_empty() {
             self.wake_waiting(key);
         }
+        self.resp.blocked.came(key);
     }
 
     fn wake_waiting(&mut self, key: &str) {

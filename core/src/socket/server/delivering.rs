@@ -62,6 +62,11 @@ impl EventLoop {
                     let bytes = shared.bytes(value, dialect, |out| encode(dialect, &reply, out));
                     connection.output.push_shared(bytes);
                 }
+                Delivery::Message(bytes) => {
+                    self.send_event(client, dialect, bytes);
+                    continue;
+                }
+                Delivery::Answer(bytes) => connection.output.push(bytes),
                 Delivery::TimedOut(key) => small(Reply::TimedOut(key)),
                 Delivery::ProducerEnded(key) => small(Reply::ProducerEnded((&**key).into())),
             }

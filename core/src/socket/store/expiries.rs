@@ -15,6 +15,10 @@ impl Expiries {
         self.of_key.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.of_key.len()
+    }
+
     pub(super) fn get(&self, key: &str) -> Option<u64> {
         if self.is_empty() {
             return None;

@@ -271,6 +271,11 @@ impl Store {
         }
     }
 
+    /// How many keys go by themselves.
+    pub(super) fn expiring(&self) -> usize {
+        self.expiries.len()
+    }
+
     /// The first key to go by itself, and when.
     pub(super) fn next_expiry(&self) -> Option<(u64, &str)> {
         self.expiries.first()
