@@ -111,6 +111,9 @@ impl EventLoop {
         loop {
             self.wait(&mut events, traffic)?;
             traffic = false;
+            // First of all: however long nothing happened, what is asked for now is asked for now.
+            self.pass_time();
+            self.settle();
             for event in &events {
                 match event.token() {
                     LISTENER => self.accept(),
@@ -136,8 +139,6 @@ impl EventLoop {
                 self.drive(client);
                 self.settle();
             }
-            self.pass_time();
-            self.settle();
         }
     }
 
