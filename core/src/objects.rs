@@ -5,7 +5,7 @@ use crate::json::Json;
 use crate::key::{Key, NO_TASK, Pattern, TaskName};
 use crate::limits::{DOCUMENT_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::object::Object;
-use crate::values::{Condition, Tick, Values, incremented};
+use crate::values::{Condition, Tick, Values, appended, incremented};
 use crate::watch::{self, Watch};
 use std::path::Path;
 use std::time::Instant;
@@ -37,16 +37,7 @@ impl<T: Objects> Values for T {
         if let Condition::IfRevision(_) = condition {
             return Err(no_revisions());
         }
-        let size = value.as_str().len();
-        if size > VALUE_BYTES_MAX {
-            return Err(Error::new(
-                ErrorKind::TooLarge,
-                format!(
-                    "{key}: a value of {size} bytes is above the limit of {VALUE_BYTES_MAX}: \
-                     publish it as a dataset"
-                ),
-            ));
-        }
+        check_value(key, value)?;
         self.update(&key.task_name()?, |object| {
             if condition == Condition::IfAbsent && object.get(key.name()).is_some() {
                 return Err(Error::new(ErrorKind::Condition, format!("exists: {key}")));
@@ -109,6 +100,17 @@ impl<T: Objects> Values for T {
         })
     }
 
+    fn append(&mut self, key: &Key, value: &Json) -> Result<u64> {
+        check_value(key, value)?;
+        self.update(&key.task_name()?, |object| {
+            let (list, length) = appended(object.get(key.name()), value)
+                .map_err(|error| Error::new(error.kind(), format!("{key}: {error}")))?;
+            check_value(key, &list)?;
+            object.set(key.name(), list);
+            Ok(length)
+        })
+    }
+
     fn wait(&mut self, key: &Key, deadline: Option<Instant>, tick: Tick<'_>) -> Result<Json> {
         let task = key.task_name()?;
         let found = watch::until(deadline, tick, |watch| {
@@ -117,6 +119,19 @@ impl<T: Objects> Values for T {
         })?;
         found.ok_or_else(|| Error::timed_out(key.as_str()))
     }
+}
+
+/// Refuses a value that is larger than any may be.
+fn check_value(key: &Key, value: &Json) -> Result<()> {
+    let size = value.as_str().len();
+    if size <= VALUE_BYTES_MAX {
+        return Ok(());
+    }
+    let message = format!(
+        "{key}: a value of {size} bytes is above the limit of {VALUE_BYTES_MAX}: publish it as a \
+         dataset"
+    );
+    Err(Error::new(ErrorKind::TooLarge, message))
 }
 
 /// The key of `name` in `task`'s object; a script may have put names there that are no keys, or

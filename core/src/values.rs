@@ -1,7 +1,7 @@
 //! The one vocabulary over files, documents and the socket.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::Json;
+use crate::json::{Json, elements};
 use crate::key::{Key, Pattern};
 use std::time::Instant;
 
@@ -61,6 +61,13 @@ pub trait Values {
     /// [`ErrorKind::Io`] when the value is no integer or the sum leaves 64 bits; it stays as it was.
     fn increment(&mut self, key: &Key, by: i64) -> Result<i64>;
 
+    /// Adds `value` at the end of the list under `key` (absent is an empty one) and returns how long
+    /// the list is now.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Io`] when the value is no list; it stays as it was.
+    fn append(&mut self, key: &Key, value: &Json) -> Result<u64>;
+
     /// Waits until `key` is present and returns its value.
     ///
     /// # Errors
@@ -101,4 +108,37 @@ pub(crate) fn added(current: i64, by: i64) -> Result<i64> {
     current.checked_add(by).ok_or_else(|| {
         Error::new(ErrorKind::Io, format!("{current} + {by} does not fit in 64 bits"))
     })
+}
+
+/// The rule of `APPEND` for transports that keep a list as one text: absent is an empty list, what
+/// is no list is refused. The new list, and how long it is.
+pub(crate) fn appended(current: Option<&Json>, value: &Json) -> Result<(Json, u64)> {
+    let list = current.map_or("[]", Json::as_str);
+    let Some(inside) = list.strip_prefix('[').and_then(|list| list.strip_suffix(']')) else {
+        return Err(Error::new(ErrorKind::Io, "the value is no list"));
+    };
+    let comma = if inside.is_empty() { "" } else { "," };
+    // Parsed anew, since it may have become too deep.
+    let list = Json::parse(&format!("[{inside}{comma}{}]", value.as_str()))?;
+    let length = elements(list.as_str()).len() as u64;
+    Ok((list, length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_grow_at_their_end() {
+        let value = Json::string("b");
+        let (list, length) = appended(None, &value).unwrap();
+        assert_eq!((list.as_str(), length), ("[\"b\"]", 1));
+        let (list, length) = appended(Some(&Json::parse("[1.10, [2]]").unwrap()), &value).unwrap();
+        assert_eq!((list.as_str(), length), ("[1.10,[2],\"b\"]", 3));
+        for other in ["1", "\"[]\"", "{}", "null"] {
+            assert!(appended(Some(&Json::parse(other).unwrap()), &value).is_err(), "{other}");
+        }
+        let deepest = format!("{}{}", "[".repeat(128), "]".repeat(128));
+        assert!(appended(None, &Json::parse(&deepest).unwrap()).is_err(), "too deep");
+    }
 }

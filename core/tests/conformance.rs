@@ -260,6 +260,23 @@ fn increments<T: Transport>() {
     }
 }
 
+fn lists<T: Transport>() {
+    let transport = T::start();
+    let mut values = transport.connect();
+    let name = key("t.list");
+    assert_eq!(values.append(&name, &Json::string("a")).unwrap(), 1);
+    assert_eq!(values.append(&name, &json("[1.10]")).unwrap(), 2);
+    assert_eq!(values.get(&name).unwrap(), Some(json("[\"a\",[1.10]]")));
+    values.set(&name, &json("[ ]"), Condition::Always).unwrap();
+    assert_eq!(values.append(&name, &Json::null()).unwrap(), 1);
+    for bad in ["\"[]\"", "1", "{}", "null"] {
+        values.set(&name, &json(bad), Condition::Always).unwrap();
+        let error = values.append(&name, &Json::null()).unwrap_err();
+        assert_eq!(error.to_string(), "t.list: the value is no list");
+        assert_eq!(values.get(&name).unwrap(), Some(json(bad)), "stays as it was");
+    }
+}
+
 fn many_writers_lose_nothing<T: Transport>() {
     let transport = T::start();
     let writers: Vec<_> = (0..4)
@@ -369,6 +386,10 @@ macro_rules! conforms {
             #[test]
             fn increments() {
                 super::increments::<$transport>();
+            }
+            #[test]
+            fn lists() {
+                super::lists::<$transport>();
             }
             #[test]
             fn many_writers_lose_nothing() {

@@ -1,7 +1,8 @@
 //! One line about a long copy, on a terminal.
 
+use crate::watch::shape;
 use otto_core::progress::{Estimate, Record};
-use rustix::termios::{isatty, tcgetwinsize};
+use rustix::termios::isatty;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
@@ -10,7 +11,6 @@ const PATIENCE: Duration = Duration::from_millis(500);
 const FRAME: Duration = Duration::from_millis(100);
 /// Between lines where standard error is no terminal.
 const LINE: Duration = Duration::from_secs(1);
-const BAR_COLUMNS: usize = 24;
 
 /// A bar on standard error where that is a terminal, from half a second on; cleared when dropped.
 ///
@@ -98,10 +98,8 @@ impl CopyBar {
             return crate::say(&line);
         }
         self.shown = true;
-        let columns = tcgetwinsize(io::stderr()).map_or(80, |size| usize::from(size.ws_col));
-        // A full last column would wrap; a terminal of no size tells none.
-        let fitting = if columns == 0 { 79 } else { columns.saturating_sub(1) };
-        let line: String = line.chars().take(fitting).collect();
+        let (columns, _) = crate::watch::room(io::stderr());
+        let line: String = line.chars().take(columns).collect();
         let _ = io::stderr().write_all(format!("\r{line}\x1b[K").as_bytes());
     }
 }
@@ -117,8 +115,7 @@ impl Drop for CopyBar {
 fn line(name: &str, record: &Record, estimate: &Estimate) -> String {
     let mut line = format!("{name} ");
     if let Some(fraction) = record.fraction() {
-        let full = (fraction * BAR_COLUMNS as f64) as usize;
-        line += &format!("[{:-<BAR_COLUMNS$}] {:.0}% ", "#".repeat(full), fraction * 100.0);
+        line += &format!("{} {:.0}% ", shape(fraction), fraction * 100.0);
     }
     line += &amount(record.current);
     if let Some(total) = record.total {

@@ -8,5 +8,5 @@
 mod replace;
 mod store;
 
-pub use replace::{read, update};
+pub use replace::{read, update, write};
 pub use store::FileStore;

@@ -70,6 +70,33 @@ pub fn update<R>(path: &Path, change: impl FnOnce(&mut Object) -> Result<R>) -> 
     }
 }
 
+/// Puts a file of `bytes` (0600) in the place of `path`, or of what that links to. Whatever happens
+/// meanwhile, the old file or the new one is there, whole. Nobody else's change is looked for.
+///
+/// ```
+/// use otto_core::files;
+/// let folder = tempfile::tempdir().unwrap();
+/// let path = folder.path().join("state.json");
+/// files::write(&path, b"{}\n").unwrap();
+/// assert_eq!(std::fs::read(&path).unwrap(), b"{}\n");
+/// ```
+///
+/// # Errors
+/// [`ErrorKind::Full`] on a full disk, otherwise [`ErrorKind::Io`]; the file stays as it was.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    // A device of that name must not become a file.
+    if fs::symlink_metadata(&target).is_ok_and(|found| !found.is_file()) {
+        return Err(no_plain_file(path));
+    }
+    let temporary = Names::of(&target)?.new_temporary();
+    let written = write_new(&temporary, bytes).and_then(|()| fs::rename(&temporary, &target));
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written.map_err(|error| Error::io("write", path, error))
+}
+
 /// The names around one file: all in its folder, since a rename does not cross file systems.
 struct Names {
     folder: PathBuf,
@@ -163,6 +190,10 @@ fn remove_leftovers(names: &Names) {
     }
 }
 
+fn no_plain_file(path: &Path) -> Error {
+    Error::new(ErrorKind::Io, format!("{} is no plain file", path.display()))
+}
+
 #[derive(Clone, Copy, PartialEq)]
 enum Links {
     Followed,
@@ -188,7 +219,7 @@ fn contents(path: &Path, links: Links) -> Result<Vec<u8>> {
     let unreadable = |error| Error::io("read", path, error);
     let status = file.metadata().map_err(unreadable)?;
     if !status.is_file() {
-        return Err(Error::new(ErrorKind::Io, format!("{} is no plain file", path.display())));
+        return Err(no_plain_file(path));
     }
     let limit = DOCUMENT_BYTES_MAX as u64;
     let too_large = || {

@@ -140,7 +140,13 @@ impl Record {
     /// One line for people: `build: 3/10 (30%) 1.5/s 4s left linking`.
     #[must_use]
     pub fn line(&self, estimate: Option<&Estimate>) -> String {
-        let mut out = format!("{}: {}", self.name(), self.current);
+        format!("{}: {}", self.name(), self.figures(estimate))
+    }
+
+    /// [`Record::line`] without whose it is, for where that is told already.
+    #[must_use]
+    pub fn figures(&self, estimate: Option<&Estimate>) -> String {
+        let mut out = format!("{}", self.current);
         if let Some(total) = self.total {
             let percent = self.fraction().unwrap_or(1.0) * 100.0;
             let _ = write!(out, "/{total} ({:.0}%)", percent.floor());

@@ -170,3 +170,21 @@ fn a_read_only_folder_is_one_clear_line_and_still_read() {
         "mount --bind \"$1\" \"$1\" && mount -o remount,ro,bind \"$1\" && shift && exec \"$@\"";
     in_namespace(script, "faults::role_in_a_read_only_folder", folder.path());
 }
+
+/// What otto-serve saves to: any file of any name, but nothing that is no file.
+#[test]
+fn a_whole_file_is_written_or_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    fs::write(&path, "old").unwrap();
+    std::os::unix::fs::symlink("state", folder.path().join("link")).unwrap();
+    files::write(&folder.path().join("link"), b"new").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"new");
+    assert_eq!(names_in(folder.path()), ["link", "state"]);
+    for (bad, kind) in [("none/state", ErrorKind::Io), (".", ErrorKind::Io)] {
+        assert_eq!(files::write(&folder.path().join(bad), b"x").unwrap_err().kind(), kind);
+    }
+    let error = files::write(Path::new("/dev/null"), b"x").unwrap_err();
+    assert!(error.to_string().contains("plain file"), "{error}");
+    assert_eq!(names_in(folder.path()), ["link", "state"]);
+}

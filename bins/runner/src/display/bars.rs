@@ -65,8 +65,6 @@ impl Bars {
         let name = record.name();
         let Some(bar) = self.bar(&name, &record.task) else { return };
         bar.estimate.observe(record, now);
-        let line = record.line(Some(&bar.estimate));
-        let rest = line.strip_prefix(&name).unwrap_or(&line).trim_start_matches(": ").to_owned();
         if let Some(fraction) = record.fraction() {
             if bar.bar.length() != Some(1000) {
                 bar.bar.set_style(style("{spinner} {prefix} [{bar:24}] {wide_msg}"));
@@ -74,7 +72,7 @@ impl Bars {
             }
             bar.bar.set_position((fraction * 1000.0) as u64);
         }
-        bar.reported = rest;
+        bar.reported = record.figures(Some(&bar.estimate));
         bar.show();
     }
 

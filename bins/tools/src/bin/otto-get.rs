@@ -1,9 +1,11 @@
 //! Prints a value.
 
 use otto_core::run::Environment;
+use otto_core::socket::Client;
 use otto_core::{Error, ErrorKind, Json, Key, Values};
-use otto_tools::cli::{self, Arguments, Given, deadline, named_via};
+use otto_tools::cli::{self, Arguments, Given, deadline, named_via, only_over_socket};
 use otto_tools::{Done, print};
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -13,7 +15,13 @@ fn main() -> ExitCode {
 fn get(arguments: &Arguments) -> Done {
     let key = Key::parse(arguments.text("KEY"))?;
     let deadline = deadline(arguments)?;
-    let mut values = otto_core::open(named_via(arguments)?, &Environment::from_process())?;
+    let environment = Environment::from_process();
+    let via = named_via(arguments)?;
+    if arguments.flag("ttl") {
+        only_over_socket("--ttl", via, &environment)?;
+        return time_to_live(arguments, &key, environment.socket()?);
+    }
+    let mut values = otto_core::open(via, &environment)?;
     let revision = arguments.flag("rev");
     let found = if arguments.flag("wait") {
         let waited = values.wait(&key, deadline, &mut || Ok(()));
@@ -34,6 +42,21 @@ fn get(arguments: &Arguments) -> Done {
         Some(text) if !arguments.flag("json") => out.push_str(&text),
         _ => out.push_str(value.as_str()),
     }
+    show(arguments, out)
+}
+
+/// Prints how long the value will still be there.
+fn time_to_live(arguments: &Arguments, key: &Key, socket: &Path) -> Done {
+    match (Client::connect(socket)?.ttl(key), arguments.given("default")) {
+        (Ok(Some(left)), _) => show(arguments, left.as_secs_f64().to_string()),
+        (Ok(None), _) => show(arguments, "never".into()),
+        (Err(error), Some(default)) if is_absence(&error) => show(arguments, default.into()),
+        (Err(error), _) if error.kind() == ErrorKind::NotFound => Err(absent(key).into()),
+        (Err(error), _) => Err(error.into()),
+    }
+}
+
+fn show(arguments: &Arguments, mut out: String) -> Done {
     if !arguments.flag("no-newline") {
         out.push('\n');
     }
@@ -47,10 +70,12 @@ fn look(values: &mut dyn Values, key: &Key, revision: bool) -> otto_core::Result
     } else {
         values.get(key)?.map(|value| (0, value))
     };
-    found.ok_or_else(|| {
-        let message = format!("no such key: {key}; set it, or give --default or --wait");
-        Error::new(ErrorKind::NotFound, message)
-    })
+    found.ok_or_else(|| absent(key))
+}
+
+fn absent(key: &Key) -> Error {
+    let message = format!("no such key: {key}; set it, or give --default or --wait");
+    Error::new(ErrorKind::NotFound, message)
 }
 
 /// Whether the value is just not there, which `--default` is for.

@@ -1,11 +1,12 @@
-//! Reports progress.
+//! Reports progress, or shows it.
 
 use otto_core::progress::Record;
 use otto_core::run::Environment;
 use otto_core::socket::Client;
 use otto_core::{Error, ErrorKind};
 use otto_tools::cli::{self, Arguments, Given};
-use otto_tools::{Done, say};
+use otto_tools::watch::watch;
+use otto_tools::{Done, say, socket_of_run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -13,6 +14,9 @@ fn main() -> ExitCode {
 }
 
 fn progress(arguments: &Arguments) -> Done {
+    if arguments.flag("watch") {
+        return watch(&socket_of_run(arguments)?);
+    }
     let environment = Environment::from_process();
     let total = arguments.text("TOTAL");
     let record = Record {

@@ -3,16 +3,18 @@
 use anyhow::Context;
 use clap::ArgMatches;
 use otto_core::run::{Descendants, Installation, Run, clean_dead_runs, variable};
-use otto_core::socket::{Options, Server};
+use otto_core::socket::{Options, Running, Server};
 use otto_core::{Error, ErrorKind};
 use otto_tools::cli::{self, Given, number};
-use otto_tools::{Done, Foreground, ProgressLines, ending_signals, is_sent_on, print};
+use otto_tools::{Done, Foreground, ProgressLines, Saved, ending_signals, is_sent_on, load, print};
+use signal_hook::consts::SIGUSR1;
 use signal_hook::iterator::Signals;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::sync::Arc;
 
 fn main() -> ExitCode {
     otto_tools::run_command(cli::serve::command(), serve)
@@ -26,7 +28,10 @@ fn serve(arguments: &ArgMatches) -> Done {
         None => None,
     };
     // Caught from the start: whatever ends this program, what it made is removed.
-    let mut signals = Signals::new(ending_signals())?;
+    let save = arguments.given("save").map(Path::new);
+    let mut heeded = ending_signals();
+    heeded.extend(save.map(|_| SIGUSR1));
+    let mut signals = Signals::new(heeded)?;
     // Whoever can't clean up after others can still serve.
     let _ = clean_dead_runs();
     let run = Run::create(Descendants::Left)?;
@@ -44,19 +49,43 @@ fn serve(arguments: &ArgMatches) -> Done {
     };
     let server = Server::bind(&socket, options)?.spawn();
     run.set_socket(&socket)?;
+    let loaded = arguments.given("load").map(Path::new);
+    if let Some(path) = loaded {
+        load(path, server.handle(), loaded == save)?;
+    }
+    let saved = save.map(|path| Saved::to(path, server.handle(), loaded == save)).transpose()?;
+    let saved = saved.map(Arc::new);
     run.link_socket();
     let installation = Installation::of_this_program();
     if words.is_empty() {
         print_exports(&run, &socket, &installation)?;
         announce(ready)?;
-        signals.forever().next();
-        server.stop()?;
-        return Ok(0);
+        wait_for_the_end(&mut signals, saved.as_deref());
+        return end(server, saved.as_deref(), 0);
     }
     announce(ready)?;
-    let status = run_command(&words, &run, &socket, &installation, signals)?;
+    let command = command(&words, &run, &socket, &installation);
+    let status = run_command(command, signals, saved.clone())?;
+    end(server, saved.as_deref(), status)
+}
+
+/// Waits for a signal that ends this program.
+fn wait_for_the_end(signals: &mut Signals, saved: Option<&Saved>) {
+    for signal in signals.forever() {
+        match saved.filter(|_| signal == SIGUSR1) {
+            Some(saved) => {
+                saved.save_or_say("otto-serve");
+            }
+            None => return,
+        }
+    }
+}
+
+/// Saves for the last time and stops serving. What could not be saved is a failure.
+fn end(server: Running, saved: Option<&Saved>, status: u8) -> Done {
+    let kept = saved.is_none_or(|saved| saved.save_or_say("otto-serve"));
     server.stop()?;
-    Ok(status)
+    Ok(if kept { status } else { status.max(1) })
 }
 
 /// Prints what `eval` takes, then lets go of standard output, on which `$(...)` waits.
@@ -96,14 +125,8 @@ fn announce(ready: Option<File>) -> anyhow::Result<()> {
     ready.write_all(b"\n").context("can't tell readiness on --ready-fd")
 }
 
-/// Runs the command in this program's place at the terminal, and passes on how it ended.
-fn run_command(
-    words: &[&OsString],
-    run: &Run,
-    socket: &Path,
-    installation: &Installation,
-    mut signals: Signals,
-) -> Done {
+/// The command with the environment of the run.
+fn command(words: &[&OsString], run: &Run, socket: &Path, installation: &Installation) -> Command {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]);
     for name in [variable::TASK_NAME, variable::TASK, variable::TASK_DIR] {
@@ -118,6 +141,11 @@ fn run_command(
     if let Some(path) = installation.python_path(std::env::var_os("PYTHONPATH").as_deref()) {
         command.env("PYTHONPATH", path);
     }
+    command
+}
+
+/// Runs the command in this program's place at the terminal, and passes on how it ended.
+fn run_command(mut command: Command, mut signals: Signals, saved: Option<Arc<Saved>>) -> Done {
     let command = match Foreground::start("otto-serve", &mut command) {
         Ok(command) => command,
         Err(status) => return Ok(status),
@@ -125,7 +153,9 @@ fn run_command(
     let process = command.process();
     std::thread::spawn(move || {
         for signal in signals.forever() {
-            if let Some(process) = process.as_ref().filter(|_| is_sent_on(signal)) {
+            if let Some(saved) = saved.as_ref().filter(|_| signal == SIGUSR1) {
+                saved.save_or_say("otto-serve");
+            } else if let Some(process) = process.as_ref().filter(|_| is_sent_on(signal)) {
                 process.signal(signal);
             }
         }

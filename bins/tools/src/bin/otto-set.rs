@@ -1,9 +1,10 @@
-//! Stores a value.
+//! Stores a value, or changes several at once.
 
 use otto_core::run::Environment;
+use otto_core::socket::{Client, Operation};
 use otto_core::{Condition, Values};
-use otto_tools::cli::{self, Arguments, Given, named_via, number};
-use otto_tools::{Done, read_value, spelled_after_dashes};
+use otto_tools::cli::{self, Arguments, Given, named_via, number, only_over_socket, seconds};
+use otto_tools::{Done, read_batch, read_value, spelled_after_dashes};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -12,16 +13,45 @@ fn main() -> ExitCode {
 
 fn set(arguments: &Arguments) -> Done {
     let environment = Environment::from_process();
+    if arguments.flag("batch") {
+        return batch(arguments, &environment);
+    }
     let key = environment.own_key(arguments.text("KEY"), arguments.flag("global"))?;
     let condition = match arguments.given("if-rev") {
         Some(revision) => Condition::IfRevision(number("--if-rev", revision)?),
         None if arguments.flag("if-absent") => Condition::IfAbsent,
         None => Condition::Always,
     };
+    let ttl = arguments.given("ttl").map(|text| seconds("--ttl", text)).transpose()?;
     let literal = spelled_after_dashes(std::env::args_os());
     let via = named_via(arguments)?;
     let value = read_value(arguments.text("VALUE"), arguments.flag("json"), literal)?;
+    if let Some(ttl) = ttl {
+        only_over_socket("--ttl", via, &environment)?;
+        let set = Operation::set(&key, &value).ttl(ttl);
+        let set = match condition {
+            Condition::Always => set,
+            Condition::IfAbsent => set.if_absent(),
+            Condition::IfRevision(revision) => set.if_revision(revision),
+        };
+        Client::connect(environment.socket()?)?.batch(&[set])?;
+        return Ok(0);
+    }
     let mut values: Box<dyn Values> = otto_core::open(via, &environment)?;
-    values.set(&key, &value, condition)?;
+    if arguments.flag("append") {
+        values.append(&key, &value)?;
+    } else {
+        values.set(&key, &value, condition)?;
+    }
+    Ok(0)
+}
+
+fn batch(arguments: &Arguments, environment: &Environment) -> Done {
+    only_over_socket("--batch", named_via(arguments)?, environment)?;
+    // Before standard input is read, which may take its time.
+    let socket = environment.socket()?;
+    let from = arguments.given("KEY").unwrap_or("-");
+    let operations = read_batch(from, environment, arguments.flag("global"))?;
+    Client::connect(socket)?.batch(&operations)?;
     Ok(0)
 }

@@ -1,10 +1,11 @@
-//! Prints events.
+//! Prints events, or runs a command for each.
 
 use otto_core::run::Environment;
-use otto_core::socket::Client;
-use otto_core::{Error, ErrorKind, Pattern};
+use otto_core::socket::{Client, EventKind, From};
+use otto_core::{Error, ErrorKind, Pattern, Result};
 use otto_tools::cli::{self, Arguments, Given, deadline, number};
-use otto_tools::{Done, print};
+use otto_tools::{Done, print, run_for, say};
+use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -15,20 +16,43 @@ fn subscribe(arguments: &Arguments) -> Done {
     let pattern = Pattern::parse(arguments.text("PATTERN"))?;
     let deadline = deadline(arguments)?;
     let count = arguments.given("count").map_or(Ok(u64::MAX), |count| number("--count", count))?;
-    if let Some(from) = arguments.given("from").filter(|from| *from != "now") {
-        let message = format!("--from {from}: events of the past are not kept yet; leave it off");
-        return Err(Error::new(ErrorKind::Usage, message).into());
-    }
-    let client = Client::connect(Environment::from_process().socket()?)?;
-    let mut events = client.subscribe(&pattern)?;
-    for _ in 0..count {
-        match events.next(deadline, &mut || Ok(()))? {
-            Some(event) => print(format!("{}\n", event.text).as_bytes())?,
-            None => {
-                let message = format!("timeout: no further event of {}", pattern.as_str());
-                return Err(Error::new(ErrorKind::TimedOut, message).into());
-            }
+    let from = arguments.given("from").map_or(Ok(From::Now), From::parse)?;
+    let command = arguments.given("exec");
+    let environment = Environment::from_process();
+    let socket = environment.socket()?;
+    let events = Client::connect(socket)?.subscribe_from(&pattern, from)?;
+    let mut events = events.resuming(true);
+    let mut left = count;
+    while left > 0 {
+        let Some(event) = events.next(deadline, &mut || still_there(socket))? else {
+            let message = format!("timeout: no further event of {}", pattern.as_str());
+            return Err(Error::new(ErrorKind::TimedOut, message).into());
+        };
+        if event.kind == EventKind::Gap {
+            say(&format!("otto-subscribe: events are missing: {}", event.text));
+        } else {
+            left -= 1;
+        }
+        match command {
+            None => print(format!("{}\n", event.text).as_bytes())?,
+            Some(command) => match run_for(&event, command)? {
+                0 => {}
+                status => {
+                    let text = &event.text;
+                    say(&format!("otto-subscribe: status {status} of the command for {text}"));
+                    return Ok(status);
+                }
+            },
         }
     }
     Ok(0)
+}
+
+/// A server that was lost is looked for, but not when its run has ended: that removes its folder.
+fn still_there(socket: &Path) -> Result<()> {
+    if socket.parent().is_none_or(Path::exists) {
+        return Ok(());
+    }
+    let message = format!("lost the server at {}: the run has ended", socket.display());
+    Err(Error::new(ErrorKind::Unreachable, message))
 }

@@ -26,6 +26,8 @@ impl Given for ArgMatches {
 pub struct Arguments {
     /// Flags are there with an empty text.
     found: Vec<(&'static str, String)>,
+    /// What is passed on, and so may be no text.
+    rest: Vec<OsString>,
 }
 
 impl Given for Arguments {
@@ -39,6 +41,17 @@ impl Arguments {
     #[must_use]
     pub fn flag(&self, name: &str) -> bool {
         self.given(name).is_some()
+    }
+
+    /// The words to pass on: a command and its arguments.
+    #[must_use]
+    pub fn rest(&self) -> &[OsString] {
+        &self.rest
+    }
+
+    pub(super) fn pass_on(&mut self, name: &'static str, words: impl Iterator<Item = OsString>) {
+        self.push(name, String::new());
+        self.rest.extend(words);
     }
 
     pub(super) fn push(&mut self, name: &'static str, text: String) {
@@ -56,13 +69,27 @@ impl Arguments {
         let mut found = Arguments::default();
         let mut given = given.skip(1);
         while let Some(text) = given.next() {
+            if text == "--" {
+                let rest = words.next().filter(|word| word.kind == Kind::Rest)?;
+                found.pass_on(rest.name, given);
+                if found.rest.is_empty() {
+                    return None;
+                }
+                break;
+            }
             let text = text.into_string().ok()?;
             let (argument, text) = match spelled(program, &text) {
                 Some(flag) if flag.kind == Kind::Flag => (flag, String::new()),
                 Some(option) => {
                     (option, given.next()?.into_string().ok().filter(|text| is_word(text))?)
                 }
-                None if is_word(&text) => (words.next()?, text),
+                None if is_word(&text) => match words.next()? {
+                    rest if rest.kind == Kind::Rest => {
+                        found.pass_on(rest.name, std::iter::once(text.into()).chain(given));
+                        break;
+                    }
+                    word => (word, text),
+                },
                 None => return None,
             };
             if found.flag(argument.name) {
@@ -70,13 +97,12 @@ impl Arguments {
             }
             found.push(argument.name, text);
         }
-        let has = |name| found.flag(name);
-        let complete = program.arguments.iter().all(|argument| match argument.kind {
-            Kind::Required => has(argument.name),
-            _ if has(argument.name) => {
-                !argument.conflicts_with.is_some_and(has) && argument.requires.is_none_or(has)
-            }
-            _ => true,
+        let has = |name: &str| found.flag(name);
+        let complete = program.arguments.iter().all(|argument| {
+            let fits = !has(argument.name)
+                || !argument.conflicts_with.iter().any(|other| has(other))
+                    && argument.requires.is_none_or(has);
+            fits && !argument.is_missed(has)
         });
         let chosen = program.one_of.iter().filter(|name| has(name)).count();
         let one = program.one_of.is_empty() || chosen == 1;
@@ -140,6 +166,7 @@ mod tests {
                         .try_get_matches_from(&line)
                         .unwrap_or_else(|error| panic!("{line:?}: {error}"));
                     let slow = program.arguments(&matches);
+                    assert_eq!(quick.rest, slow.rest, "{line:?}");
                     for argument in program.arguments {
                         assert_eq!(
                             quick.given(argument.name),

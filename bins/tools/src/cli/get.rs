@@ -8,7 +8,8 @@ pub static GET: Program = Program {
     about: "Print a value: a string raw, anything else as JSON",
     examples: "  otto-get build.version                     print the value task build has set
   otto-get build.version --default unknown   print unknown when it is absent
-  otto-get db.ready --wait --timeout 30      wait until somebody sets it",
+  otto-get db.ready --wait --timeout 30      wait until somebody sets it
+  otto-get session.token --ttl               seconds until it expires, or never",
     arguments: &[
         VIA,
         flag("json", "Print JSON always, strings in quotes too"),
@@ -17,6 +18,8 @@ pub static GET: Program = Program {
         flag("wait", "Wait until KEY is set"),
         option("timeout", "S", "Wait at most S seconds, then exit 4").requires("wait"),
         flag("rev", "Print the revision, a tab, then the value (socket only)"),
+        flag("ttl", "Print the seconds the value still has, or never (socket only)")
+            .conflicts_with(&["wait", "rev", "json"]),
         required("KEY", "The whole key: <task>.<name>"),
     ],
     one_of: &[],

@@ -14,7 +14,7 @@ pub static MMAP_READ: Program = Program {
     arguments: &[
         optional("TASK", "Whose document"),
         optional("KEY", "Which of its keys [default: the whole document]"),
-        flag("json", "Print JSON always, strings in quotes too").conflicts_with("dataset"),
+        flag("json", "Print JSON always, strings in quotes too").conflicts_with(&["dataset"]),
         flag("wait", "Wait until KEY is there").requires("KEY"),
         option("timeout", "S", "Wait at most S seconds, then exit 4").requires("wait"),
         option("dataset", "NAME", "Read the dataset NAME"),

@@ -15,13 +15,13 @@ pub static MMAP_WRITE: Program = Program {
         option("dataset", "NAME", "Publish the dataset NAME from FILE, or from standard input"),
         flag("spill", "Put the dataset on disk if memory has no room for it")
             .requires("dataset")
-            .conflicts_with("remove"),
-        flag("remove", "Remove task TASK's document, or the dataset NAME").conflicts_with("KEY"),
-        flag("json", "VALUE is JSON, not a string").conflicts_with("dataset"),
+            .conflicts_with(&["remove"]),
+        flag("remove", "Remove task TASK's document, or the dataset NAME").conflicts_with(&["KEY"]),
+        flag("json", "VALUE is JSON, not a string").conflicts_with(&["dataset"]),
         optional("TASK", "Whose document; with --dataset the FILE, - is standard input"),
-        optional("KEY", "Which of its keys").conflicts_with("dataset"),
+        optional("KEY", "Which of its keys").conflicts_with(&["dataset"]),
         optional("VALUE", "The value; - is standard input, @FILE a file; after -- taken literally")
-            .conflicts_with("dataset")
+            .conflicts_with(&["dataset"])
             .negative_numbers(),
     ],
     one_of: &[],

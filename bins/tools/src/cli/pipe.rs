@@ -40,7 +40,7 @@ const PROGRESS: Argument = flag(
     "Show bytes and rate also where standard error is no terminal, a line a second",
 );
 const QUIET: Argument =
-    flag("quiet", "Show no bytes and rate on a terminal").conflicts_with("progress");
+    flag("quiet", "Show no bytes and rate on a terminal").conflicts_with(&["progress"]);
 const RUN: Argument = option("run", "ID", "Look at the run ID of yours [default: this run]");
 
 fn names() -> Vec<Command> {
@@ -76,7 +76,7 @@ fn copies() -> Vec<Command> {
                 "json",
                 "Check that each line is JSON; the first that is not ends it with status 1",
             )
-            .conflicts_with("lines"),
+            .conflicts_with(&["lines"]),
             option("count", "N", "End after N lines, and leave what follows in the stream"),
             TIMEOUT,
             PROGRESS,
@@ -141,7 +141,7 @@ fn looks() -> Vec<Command> {
         &[
             required("NAME", "A stream, or a task of otto-run: what it writes, else what it reads"),
             option("every", "N", "Every Nth record from now on [default: 1]"),
-            option("last", "K", "The newest K records, then end").conflicts_with("every"),
+            option("last", "K", "The newest K records, then end").conflicts_with(&["every"]),
             RUN,
         ],
     );
@@ -161,7 +161,7 @@ fn recordings() -> Vec<Command> {
                 "Where it goes on [default: this task's output, else standard output]",
             ),
             flag("force", "Replace FILE"),
-            flag("append", "Go on at the end of FILE, a recording").conflicts_with("force"),
+            flag("append", "Go on at the end of FILE, a recording").conflicts_with(&["force"]),
             TIMEOUT,
             PROGRESS,
             QUIET,

@@ -3,6 +3,7 @@
 
 use super::arguments::Arguments;
 use clap::{Arg, ArgAction, ArgGroup, ArgMatches, Command};
+use std::ffi::OsString;
 
 /// The exit statuses, told at the end of every help.
 const STATUSES: &str = "Exit status: 0 done; 1 failed; 2 usage; 3 no such key, region or stream; \
@@ -19,6 +20,8 @@ pub(super) enum Kind {
     Required,
     /// A word by its place.
     Optional,
+    /// All words from its place on, whatever they look like: a command to run.
+    Rest,
 }
 
 /// One argument of a program.
@@ -30,8 +33,10 @@ pub struct Argument {
     /// One letter for a flag; where `letter_only`, its only spelling.
     pub(super) letter: Option<char>,
     pub(super) letter_only: bool,
-    pub(super) conflicts_with: Option<&'static str>,
+    pub(super) conflicts_with: &'static [&'static str],
     pub(super) requires: Option<&'static str>,
+    /// One that must be there otherwise need not where one of these is.
+    pub(super) unless: &'static [&'static str],
     negative_numbers: bool,
 }
 
@@ -53,8 +58,9 @@ const fn argument(name: &'static str, kind: Kind, help: &'static str) -> Argumen
         help,
         letter: None,
         letter_only: false,
-        conflicts_with: None,
+        conflicts_with: &[],
         requires: None,
+        unless: &[],
         negative_numbers: false,
     }
 }
@@ -79,11 +85,22 @@ pub(super) const fn optional(name: &'static str, help: &'static str) -> Argument
     argument(name, Kind::Optional, help)
 }
 
+pub(super) const fn rest(name: &'static str, help: &'static str) -> Argument {
+    argument(name, Kind::Rest, help)
+}
+
 /// `--via`, as every program has it that reads or writes values.
 pub(super) const VIA: Argument = option(
     "via",
     "T",
     "Transport: socket, files or mmap [default: $OTTO_VIA, else the socket if there is one, else files]",
+);
+
+/// `--run`, of programs that are of use from another terminal as well.
+pub(super) const RUN: Argument = option(
+    "run",
+    "ID",
+    "The run ID of yours [default: this run, else the only one of yours that lives]",
 );
 
 impl Argument {
@@ -97,13 +114,18 @@ impl Argument {
         self.letter(letter)
     }
 
-    pub(super) const fn conflicts_with(mut self, other: &'static str) -> Argument {
-        self.conflicts_with = Some(other);
+    pub(super) const fn conflicts_with(mut self, others: &'static [&'static str]) -> Argument {
+        self.conflicts_with = others;
         self
     }
 
     pub(super) const fn requires(mut self, other: &'static str) -> Argument {
         self.requires = Some(other);
+        self
+    }
+
+    pub(super) const fn unless(mut self, others: &'static [&'static str]) -> Argument {
+        self.unless = others;
         self
     }
 
@@ -113,7 +135,14 @@ impl Argument {
     }
 
     pub(super) fn is_word(&self) -> bool {
-        matches!(self.kind, Kind::Required | Kind::Optional)
+        matches!(self.kind, Kind::Required | Kind::Optional | Kind::Rest)
+    }
+
+    /// Whether it has to be there, where `has` says what is.
+    pub(super) fn is_missed(&self, has: impl Fn(&str) -> bool) -> bool {
+        matches!(self.kind, Kind::Required | Kind::Rest)
+            && !has(self.name)
+            && !self.unless.iter().any(|other| has(other))
     }
 
     /// As clap knows it.
@@ -123,18 +152,26 @@ impl Argument {
             Kind::Flag => arg.action(ArgAction::SetTrue),
             // Takes what follows it, whatever that looks like.
             Kind::Option { value } => arg.value_name(value).allow_hyphen_values(true),
-            Kind::Required => arg.value_name(self.name).required(true),
-            Kind::Optional => arg.value_name(self.name),
+            Kind::Required | Kind::Optional => arg.value_name(self.name),
+            Kind::Rest => arg
+                .value_name(self.name)
+                .value_parser(clap::value_parser!(OsString))
+                .num_args(1..)
+                .trailing_var_arg(true),
         };
+        if matches!(self.kind, Kind::Required | Kind::Rest) {
+            arg = match self.unless {
+                [] => arg.required(true),
+                others => arg.required_unless_present_any(others),
+            };
+        }
         if !self.is_word() && !self.letter_only {
             arg = arg.long(self.name);
         }
         if let Some(letter) = self.letter {
             arg = arg.short(letter);
         }
-        if let Some(other) = self.conflicts_with {
-            arg = arg.conflicts_with(other);
-        }
+        arg = arg.conflicts_with_all(self.conflicts_with);
         if let Some(other) = self.requires {
             arg = arg.requires(other);
         }
@@ -167,6 +204,10 @@ impl Program {
             if argument.kind == Kind::Flag {
                 if matches.get_flag(argument.name) {
                     found.push(argument.name, String::new());
+                }
+            } else if argument.kind == Kind::Rest {
+                if let Some(words) = matches.get_many::<OsString>(argument.name) {
+                    found.pass_on(argument.name, words.cloned());
                 }
             } else if let Some(text) = matches.get_one::<String>(argument.name) {
                 found.push(argument.name, text.clone());

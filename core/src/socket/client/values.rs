@@ -142,6 +142,10 @@ impl Values for Client {
         answer.received.of(key.as_str()).number()
     }
 
+    fn append(&mut self, key: &Key, value: &Json) -> Result<u64> {
+        Client::append(self, key, value)
+    }
+
     fn wait(&mut self, key: &Key, deadline: Option<Instant>, tick: Tick<'_>) -> Result<Json> {
         let request = Request::Wait { key: key.as_str(), timeout: time_until(deadline) };
         self.call_patiently(&request, key.as_str(), deadline, tick)?.json()

@@ -2,10 +2,10 @@
 
 mod edges;
 mod streams;
-mod table;
 
 use super::site::Site;
 use crate::cli::Given;
+use crate::table::table;
 use crate::{Done, print};
 use clap::ArgMatches;
 use edges::Edge;
@@ -46,14 +46,14 @@ fn text(edges: &[Edge], streams: &[Named]) -> String {
     let mut out = String::new();
     if !edges.is_empty() {
         let header = ["EDGE", "BYTES", "RECORDS", "RATE", "QUEUED", "SPILLED", ""];
-        out += &table::table(header, edges.iter().map(Edge::row));
+        out += &table(header, edges.iter().map(Edge::row));
     }
     if !streams.is_empty() {
         if !out.is_empty() {
             out.push('\n');
         }
         let header = ["STREAM", "QUEUED", "WRITERS", "READERS", ""];
-        out += &table::table(header, streams.iter().map(Named::row));
+        out += &table(header, streams.iter().map(Named::row));
     }
     out
 }

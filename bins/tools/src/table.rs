@@ -1,7 +1,7 @@
 //! Columns as wide as what stands in them.
 
 /// Lines for a header and rows, two spaces between columns.
-pub(super) fn table<const N: usize>(
+pub(crate) fn table<const N: usize>(
     header: [&str; N],
     rows: impl Iterator<Item = [String; N]>,
 ) -> String {

@@ -1,0 +1,60 @@
+//! `otto-progress --watch`: how far the tasks of a run are, from wherever one looks.
+
+mod bars;
+mod screen;
+
+pub(crate) use bars::shape;
+pub(crate) use screen::room;
+
+use crate::{Done, print};
+use bars::Bars;
+use otto_core::progress::Record;
+use otto_core::socket::Client;
+use otto_core::{Error, ErrorKind, Json};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::termios::isatty;
+use screen::Screen;
+use std::io;
+use std::path::Path;
+use std::time::Instant;
+
+/// Between two looks.
+const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+
+/// Shows the progress of the run whose server is at `socket` until that run ends: bars on a
+/// terminal, lines elsewhere.
+///
+/// # Errors
+/// When no server answers there at all, or nothing can be shown.
+pub fn watch(socket: &Path) -> Done {
+    let mut client = Client::connect(socket)?;
+    let mut bars = Bars::default();
+    let mut screen = isatty(io::stdout()).then(Screen::default);
+    loop {
+        let records = match client.stats() {
+            Ok(stats) => records(&stats)?,
+            Err(error) if error.kind() == ErrorKind::Unreachable => break,
+            Err(error) => return Err(error.into()),
+        };
+        let now = Instant::now();
+        bars.observe(records, now);
+        match &mut screen {
+            Some(screen) => screen.paint(&bars.painted(room(io::stdout()).1))?,
+            None => print(bars.lines(false, now).as_bytes())?,
+        }
+        // The end of the run is the end of the connection, and known at once.
+        let _ = poll(&mut [PollFd::new(&client, PollFlags::RDHUP)], Some(&PAUSE));
+    }
+    if screen.is_none() {
+        print(bars.lines(true, Instant::now()).as_bytes())?;
+    }
+    Ok(0)
+}
+
+/// The bars the server knows.
+fn records(stats: &Json) -> otto_core::Result<Vec<Record>> {
+    let broken = |_| Error::new(ErrorKind::Protocol, "the server's figures are no JSON object");
+    let stats: serde_json::Value = serde_json::from_str(stats.as_str()).map_err(broken)?;
+    let bars = stats["progress"].as_array();
+    bars.into_iter().flatten().map(|bar| Record::parse(&bar.to_string())).collect()
+}
