@@ -56,6 +56,17 @@ pub(super) enum Delivery {
     Answer(Vec<u8>),
 }
 
+/// How many clients were sent away, by reason.
+#[derive(Debug, Default)]
+pub(super) struct SentAway {
+    /// Subscribers too far behind.
+    pub(super) slow: u64,
+    /// Clients that took nothing of their replies for too long.
+    pub(super) stalled: u64,
+    /// Clients beyond the most that are taken, or of another user.
+    pub(super) refused: u64,
+}
+
 /// Most progress bars remembered for STATS; further ones are shown, not kept.
 const PROGRESS_BARS_MAX: usize = 10_000;
 
@@ -84,6 +95,8 @@ pub(super) struct Dispatch {
     requests: u64,
     /// Clients connected now; the event loop keeps it.
     pub(super) clients: usize,
+    /// Clients it has sent away; it keeps these too.
+    pub(super) sent_away: SentAway,
     started: Instant,
     /// Milliseconds since the start, as of the event loop's last look at the clock.
     pub(super) now: u64,
@@ -113,6 +126,7 @@ impl Dispatch {
             on_cancel: None,
             requests: 0,
             clients: 0,
+            sent_away: SentAway::default(),
             started: Instant::now(),
             now: 0,
             epoch: RandomState::new().hash_one(std::process::id()),
@@ -367,7 +381,9 @@ impl Dispatch {
         let bars: Vec<String> = self.progress.values().map(Record::to_json).collect();
         format!(
             "{{\"clients\":{},\"keys\":{},\"bytes\":{},\"seq\":{},\"requests\":{},\
-             \"waiting\":{},\"subscriptions\":{},\"uptime\":{:.3},\"progress\":[{}]}}",
+             \"waiting\":{},\"subscriptions\":{},\
+             \"sent_away\":{{\"slow\":{},\"stalled\":{},\"refused\":{}}},\
+             \"uptime\":{:.3},\"progress\":[{}]}}",
             self.clients,
             self.store.len(),
             self.store.bytes(),
@@ -378,6 +394,9 @@ impl Dispatch {
                 + self.barriers.waiting()
                 + self.resp.blocked.len(),
             self.subscriptions.len(),
+            self.sent_away.slow,
+            self.sent_away.stalled,
+            self.sent_away.refused,
             self.started.elapsed().as_secs_f64(),
             bars.join(",")
         )

@@ -140,11 +140,6 @@ impl Dispatch {
         matching.len() + replays.filter(|replay| replay.pattern.matches(key)).count()
     }
 
-    /// Whether `client` is still to be told of the past.
-    pub(in crate::socket) fn is_replaying(&self, client: ClientId) -> bool {
-        self.subscriptions.replays.contains_key(&client)
-    }
-
     /// Hands out events of the past to `client` until `bytes` of them were looked through.
     pub(in crate::socket) fn replay(
         &mut self,

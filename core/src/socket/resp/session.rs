@@ -26,7 +26,7 @@ impl Session {
     }
 
     /// Has EXEC refuse what MULTI has begun.
-    pub(super) fn spoil(&mut self) {
+    pub(in super::super) fn spoil(&mut self) {
         if let Some(queue) = &mut self.queue {
             queue.spoil();
         }

@@ -2,6 +2,7 @@
 
 use super::input::{Dialect, Skip};
 use super::output::Output;
+use super::resp_exchange::Resp;
 use crate::limits::OUTPUT_PAUSE_BYTES;
 use mio::net::UnixStream;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
@@ -23,6 +24,8 @@ pub(super) struct Connection {
     /// How much of `input` is known to hold no line feed.
     pub(super) searched: usize,
     pub(super) skip: Option<Skip>,
+    /// What a Redis client has begun.
+    pub(super) resp: Option<Box<Resp>>,
     pub(super) output: Output,
     /// What of it the loop has counted in its total, in bytes.
     pub(super) counted: usize,
@@ -62,6 +65,7 @@ impl Connection {
             input: Vec::new(),
             searched: 0,
             skip: None,
+            resp: None,
             output: Output::default(),
             counted: 0,
             crowded: false,

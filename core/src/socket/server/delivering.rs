@@ -13,7 +13,7 @@ use std::rc::Rc;
 #[derive(Default)]
 struct Shared {
     of: Option<Rc<str>>,
-    forms: [Option<Rc<[u8]>>; 2],
+    forms: [Option<Rc<[u8]>>; 3],
 }
 
 impl Shared {
@@ -24,9 +24,9 @@ impl Shared {
         encode: impl FnOnce(&mut Vec<u8>),
     ) -> &Rc<[u8]> {
         if !self.of.as_ref().is_some_and(|last| Rc::ptr_eq(last, text)) {
-            *self = Shared { of: Some(Rc::clone(text)), forms: [None, None] };
+            *self = Shared { of: Some(Rc::clone(text)), forms: [None, None, None] };
         }
-        self.forms[usize::from(dialect == Dialect::Binary)].get_or_insert_with(|| {
+        self.forms[dialect as usize].get_or_insert_with(|| {
             let mut bytes = Vec::with_capacity(text.len() + 8);
             encode(&mut bytes);
             bytes.into()
@@ -107,6 +107,7 @@ impl EventLoop {
             encode(dialect, &Reply::Error(what), &mut reason);
             connection.output.push(&reason);
             connection.closing = true;
+            self.dispatch.sent_away.slow += 1;
             self.dispatch.forget(client);
         }
         self.touch(client);
@@ -129,6 +130,8 @@ fn encode_event(dialect: Dialect, event: &str, out: &mut Vec<u8>) {
             out.extend_from_slice(event.as_bytes());
             out.push(b'\n');
         }
+        // Redis clients hear of messages on channels alone, which come as they are.
+        Dialect::Resp => {}
         Dialect::Binary => binary::encode_event(event, out),
     }
 }

@@ -4,6 +4,7 @@ use super::super::dispatch::Dispatch;
 use super::super::store::Store;
 use super::Options;
 use super::connection::Connection;
+use super::exchange::request_bytes_max;
 use super::handle::Order;
 use super::progress_fifo::ProgressFifo;
 use crate::limits::OUTPUT_TOTAL_BYTES_MAX;
@@ -49,6 +50,8 @@ pub(super) struct EventLoop {
     freed: Vec<usize>,
     clients_max: usize,
     pub(super) value_bytes_max: usize,
+    /// Longest request, in bytes.
+    pub(super) request_bytes_max: usize,
     /// Bytes of unfinished requests of all clients.
     pub(super) input_bytes: usize,
     /// Bytes that wait for all clients.
@@ -91,6 +94,7 @@ impl EventLoop {
             freed: Vec::new(),
             clients_max: options.clients_max,
             value_bytes_max: options.value_bytes_max,
+            request_bytes_max: request_bytes_max(options.value_bytes_max),
             input_bytes: 0,
             output_bytes: 0,
             reply: Vec::new(),
@@ -210,12 +214,14 @@ impl EventLoop {
     fn admit(&mut self, mut stream: mio::net::UnixStream) {
         let peer = getsockopt(&stream, PeerCredentials).ok();
         if peer.is_none_or(|peer| peer.uid() != geteuid().as_raw()) {
+            self.dispatch.sent_away.refused += 1;
             Connection::turn_away(&stream, "ERROR: this server belongs to another user\n");
             return;
         }
         if self.dispatch.clients >= self.clients_max {
             let message =
                 format!("ERROR: {} clients are connected, no more are taken\n", self.clients_max);
+            self.dispatch.sent_away.refused += 1;
             Connection::turn_away(&stream, &message);
             return;
         }
@@ -287,6 +293,7 @@ impl EventLoop {
         }
         let Some(Some(connection)) = self.clients.get_mut(client) else { return };
         if connection.is_done() || connection.is_hopeless(now) {
+            self.dispatch.sent_away.stalled += u64::from(!connection.is_done());
             self.close(client);
             return;
         }
@@ -351,6 +358,7 @@ impl EventLoop {
             for client in 0..self.clients.len() {
                 let Some(connection) = &self.clients[client] else { continue };
                 if connection.is_hopeless(now) {
+                    self.dispatch.sent_away.stalled += 1;
                     self.close(client);
                 } else if connection.is_stalled() {
                     self.stall_check = Some(now + STALL_CHECK);

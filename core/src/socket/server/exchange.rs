@@ -3,6 +3,7 @@
 use super::super::binary;
 use super::super::command::{Reply, Request};
 use super::super::dispatch::Outcome;
+use super::super::resp;
 use super::super::store::too_large;
 use super::super::text;
 use super::event_loop::EventLoop;
@@ -11,8 +12,13 @@ use crate::limits::{FRAME_BYTES_MAX, INPUT_TOTAL_BYTES_MAX, KEY_BYTES_MAX};
 use crate::run::variable;
 use std::io::{self, Read};
 
-/// What a request takes beside its key and value, in either dialect.
+/// What a request takes beside its key and value, in any dialect.
 const REQUEST_OVERHEAD_BYTES: usize = 64;
+
+/// Longest request where values may have `value_bytes_max`, in bytes.
+pub(super) fn request_bytes_max(value_bytes_max: usize) -> usize {
+    (value_bytes_max + KEY_BYTES_MAX + REQUEST_OVERHEAD_BYTES).min(FRAME_BYTES_MAX)
+}
 
 impl EventLoop {
     /// Reads from `client` and carries out its requests as long as there are any and its replies
@@ -101,8 +107,6 @@ impl EventLoop {
 
     /// Carries out the whole requests in `input` and returns how many bytes they took.
     fn carry_out(&mut self, client: usize, input: &[u8]) -> usize {
-        let request_bytes_max =
-            (self.value_bytes_max + KEY_BYTES_MAX + REQUEST_OVERHEAD_BYTES).min(FRAME_BYTES_MAX);
         let mut used = 0;
         while used < input.len() && self.turn > 0 {
             let Some(Some(connection)) = self.clients.get_mut(client) else { break };
@@ -126,17 +130,11 @@ impl EventLoop {
                 }
                 continue;
             }
-            let dialect = match connection.dialect {
-                Some(dialect) => dialect,
-                None => match latch(input[used]) {
-                    Ok(dialect) => *connection.dialect.insert(dialect),
-                    Err(message) => {
-                        connection.output.push(message.as_bytes());
-                        connection.closing = true;
-                        break;
-                    }
-                },
-            };
+            let dialect = *connection.dialect.get_or_insert_with(|| latch(input[used]));
+            if dialect == Dialect::Resp {
+                return self.carry_out_resp(client, input);
+            }
+            let request_bytes_max = self.request_bytes_max;
             match cut(dialect, &input[used..], &mut connection.searched, request_bytes_max) {
                 Cut::Request(request, taken) => {
                     self.carry_out_one(client, dialect, request);
@@ -151,7 +149,7 @@ impl EventLoop {
                     connection.searched = 0;
                     connection.skip = Some(match dialect {
                         Dialect::Text => Skip::Line(FRAME_BYTES_MAX),
-                        Dialect::Binary => Skip::Bytes(bytes + binary::LENGTH_BYTES),
+                        _ => Skip::Bytes(bytes + binary::LENGTH_BYTES),
                     });
                     let error = too_large(bytes, self.value_bytes_max);
                     encode(dialect, &Reply::Error(error.to_string()), &mut self.reply);
@@ -170,7 +168,7 @@ impl EventLoop {
     fn carry_out_one(&mut self, client: usize, dialect: Dialect, request: &[u8]) {
         let request = match dialect {
             Dialect::Text => text::parse(request),
-            Dialect::Binary => binary::parse(request),
+            _ => binary::parse(request),
         };
         let request = match request {
             Ok(request) => request,
@@ -219,6 +217,7 @@ pub(super) fn encode(dialect: Dialect, reply: &Reply<'_>, out: &mut Vec<u8>) {
     match dialect {
         Dialect::Text => text::encode(reply, out),
         Dialect::Binary => binary::encode(reply, out),
+        Dialect::Resp => resp::encode(reply, out),
     }
 }
 

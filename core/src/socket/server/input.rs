@@ -9,6 +9,7 @@ use memchr::memchr;
 pub(super) enum Dialect {
     Text,
     Binary,
+    Resp,
 }
 
 /// One piece of input.
@@ -33,16 +34,16 @@ pub(super) enum Skip {
     Line(usize),
 }
 
-/// Tells the dialect from the first byte; the error is for the client to read.
-pub(super) fn latch(first: u8) -> Result<Dialect, &'static str> {
+/// Tells the dialect from the first byte.
+pub(super) fn latch(first: u8) -> Dialect {
     match first {
-        0x00..=0x08 => Ok(Dialect::Binary),
-        b'*' => Err("-ERR this server does not speak RESP: use the text or the binary dialect\r\n"),
-        _ => Ok(Dialect::Text),
+        0x00..=0x08 => Dialect::Binary,
+        b'*' => Dialect::Resp,
+        _ => Dialect::Text,
     }
 }
 
-/// The first request of `input`. `searched` bytes hold no line feed, which is kept up to date.
+/// The first request of `input` in the text or the binary dialect. `searched` bytes hold no line feed, which is kept up to date.
 pub(super) fn cut<'a>(
     dialect: Dialect,
     input: &'a [u8],
@@ -62,6 +63,8 @@ pub(super) fn cut<'a>(
                 Cut::Partial
             }
         },
+        // Its requests are cut by a parser of their own.
+        Dialect::Resp => Cut::Partial,
         Dialect::Binary => {
             let Some((length, rest)) = input.split_first_chunk::<LENGTH_BYTES>() else {
                 return Cut::Partial;

@@ -63,11 +63,6 @@ impl Table {
         }
     }
 
-    pub(super) fn clear(&mut self) {
-        let hasher = self.hasher.clone();
-        *self = Table { hasher, ..Table::new() };
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.tables.iter().flat_map(HashTable::iter)
     }
