@@ -80,9 +80,9 @@ fn bad_input_is_answered_or_hung_up_on() {
         let reply = String::from_utf8_lossy(&throw(&socket, bytes)).into_owned();
         assert!(reply.is_empty() || reply.starts_with("ERROR: "), "{bytes:?}: {reply}");
     }
-    // A first byte that is none of the dialects', and Redis', which is still to come.
+    // A first byte that is none of the dialects', and Redis's with what is no request of its.
     let _ = throw(&socket, b"\x80\x00\x00\x00");
-    let reply = throw(&socket, b"*1\r\n$4\r\nPING\r\n");
+    let reply = throw(&socket, b"*1\r\n:4\r\nPING\r\n");
     assert!(reply.len() < 200, "{reply:?}");
 
     // Frames: lengths that promise 4 GiB, nothing, or more than there is; unknown commands; keys

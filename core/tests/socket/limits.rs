@@ -135,12 +135,13 @@ fn the_first_byte_tells_the_dialect() {
 }
 
 #[test]
-fn redis_clients_are_told_in_their_own_words() {
+fn a_broken_request_of_a_redis_client_is_the_last() {
     let serving = Serving::start();
     let mut wire = serving.wire();
-    wire.send("*1\r\n$4\r\nPING\r\n");
+    wire.send("*1\r\n$4\r\nPING\r\n*1\r\n:4\r\n");
+    assert_eq!(wire.line(), "+PONG\r");
     let words = wire.last_words();
-    assert!(words.starts_with("-ERR ") && words.ends_with("\r\n"), "{words}");
+    assert!(words.starts_with("-ERR Protocol error") && words.ends_with("\r\n"), "{words}");
     assert_eq!(words.lines().count(), 1);
 }
 
