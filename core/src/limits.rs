@@ -37,8 +37,8 @@ pub const OUTPUT_TOTAL_BYTES_MAX: usize = 256 << 20;
 pub const RESP_ARGUMENTS_MAX: usize = 65_536;
 /// Events waiting for one subscriber above which it is disconnected with a reason, in bytes.
 pub const SUBSCRIBER_BACKLOG_BYTES_MAX: usize = 32 << 20;
-/// Most operations of one batch, which nobody else's request can come between.
-pub const BATCH_OPERATIONS_MAX: usize = 65_536;
+/// Most operations of one batch: nobody else is served for the 12 ms they take.
+pub const BATCH_OPERATIONS_MAX: usize = 16_384;
 /// Most locks one connection can hold.
 pub const LOCKS_PER_CLIENT_MAX: usize = 1024;
 /// Most locks that can be held at a time.

@@ -100,7 +100,7 @@ fn word(text: &str) -> (&str, &str) {
     let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let blanks = |text: &str| text.bytes().take_while(|byte| is_blank(byte)).count();
     let text = &text[blanks(text)..];
-    match text.as_bytes().iter().position(|byte| is_blank(byte)) {
+    match text.as_bytes().iter().position(is_blank) {
         Some(end) => {
             let (word, rest) = text.split_at(end);
             (word, &rest[blanks(rest)..])
