@@ -120,24 +120,27 @@ impl Dispatch {
         }
     }
 
-    /// Writes an event down and queues it for those who want it.
-    pub(super) fn tell(&mut self, seq: u64, change: Change, key: &str, value: Option<&str>) {
-        self.subscriptions.history.push(Past { seq, change, key, value });
-        if !self.subscriptions.live.is_empty() {
-            self.looks += self.subscriptions.live.len();
-            let event = Past { seq, change, key, value };
-            tell_live(&self.subscriptions.live, &mut self.deliveries, event);
+    /// Writes an event down and queues it for those who want it; how many that were.
+    pub(super) fn tell(
+        &mut self,
+        seq: u64,
+        change: Change,
+        key: &str,
+        value: Option<&str>,
+    ) -> usize {
+        let event = Past { seq, change, key, value };
+        self.subscriptions.history.push(event);
+        if self.subscriptions.live.is_empty() {
+            return 0;
         }
+        self.looks += self.subscriptions.live.len();
+        tell_live(&self.subscriptions.live, &mut self.deliveries, event)
     }
 
-    /// How many subscriptions in the text and binary dialects match, one a client.
-    pub(in crate::socket) fn subscribers(&self, key: &str) -> usize {
-        let live = &self.subscriptions.live;
-        let mut matching: Vec<ClientId> =
-            live.iter().filter(|known| known.pattern.matches(key)).map(|k| k.client).collect();
-        matching.dedup();
+    /// How many of those who still read the past will come to an event of `key`.
+    pub(super) fn replaying(&self, key: &str) -> usize {
         let replays = self.subscriptions.replays.values();
-        matching.len() + replays.filter(|replay| replay.pattern.matches(key)).count()
+        replays.filter(|replay| replay.pattern.matches(key)).count()
     }
 
     /// Hands out events of the past to `client` until `bytes` of them were looked through.
@@ -172,14 +175,14 @@ impl Dispatch {
     }
 }
 
-/// Queues an event, whose text is made only if somebody wants it.
+/// Queues an event, whose text is made only if somebody wants it, and says how many do.
 fn tell_live(
     live: &[Subscription],
     deliveries: &mut VecDeque<(ClientId, Delivery)>,
     event: Past<'_>,
-) {
+) -> usize {
     let mut text: Option<Rc<str>> = None;
-    let mut last = None;
+    let (mut last, mut told) = (None, 0);
     for known in live {
         if last == Some(known.client) || known.from > event.seq || !known.pattern.matches(event.key)
         {
@@ -189,5 +192,7 @@ fn tell_live(
         let make = || event_text(event.seq, event.change, event.key, event.value).into();
         let text = Rc::clone(text.get_or_insert_with(make));
         deliveries.push_back((known.client, Delivery::Event(text)));
+        told += 1;
     }
+    told
 }

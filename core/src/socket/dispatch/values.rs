@@ -119,8 +119,8 @@ impl Dispatch {
     pub(in crate::socket) fn publish(&mut self, channel: &str, value: &str) -> Result<usize> {
         self.store.check_value(value)?;
         let seq = self.store.next_sequence();
-        self.tell(seq, Change::Publish, channel, Some(value));
-        Ok(self.subscribers(channel) + self.publish_to_resp(channel, value))
+        let told = self.tell(seq, Change::Publish, channel, Some(value));
+        Ok(told + self.replaying(channel) + self.publish_to_resp(channel, value))
     }
 
     /// Has `key` go by itself at `at`, or never; whether that changed anything.
@@ -133,7 +133,7 @@ impl Dispatch {
         while let Some((_, key)) = self.store.next_expiry().filter(|(at, _)| *at <= now) {
             let key: Box<str> = key.into();
             match self.store.delete(&key) {
-                Some(seq) => self.tell(seq, Change::Expire, &key, None),
+                Some(seq) => drop(self.tell(seq, Change::Expire, &key, None)),
                 // Both are kept together; were they not, this would go on for ever.
                 None => drop(self.store.expire(&key, None)),
             }
