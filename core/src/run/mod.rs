@@ -15,7 +15,7 @@ pub use live::{LiveRun, live_run, live_runs};
 pub(crate) use ownership::still_there;
 pub use ownership::{Descendants, Owner, Run, owner_of};
 pub(crate) use processes::was_running;
-pub use processes::{Process, processes_of};
+pub use processes::{Process, processes_by_task, processes_of};
 pub use remains::clean_dead_runs;
 
 pub(crate) use directory::{find_spilled, make_spilled, spilled};

@@ -47,7 +47,25 @@ impl Process {
 /// ```
 #[must_use]
 pub fn processes_of(run: RunId) -> Vec<Process> {
+    processes_by_task(run).into_iter().map(|(process, _)| process).collect()
+}
+
+/// As [`processes_of`], each with the task that it was started in.
+///
+/// ```
+/// use otto_core::run::{RunId, processes_by_task, variable};
+/// let mut sleep = std::process::Command::new("sleep");
+/// sleep.arg("60").env(variable::RUN_ID, "18446744073709551614").env(variable::TASK_NAME, "nap");
+/// let mut child = sleep.spawn().unwrap();
+/// let found = processes_by_task(RunId(u64::MAX - 1));
+/// assert_eq!((found[0].0.id, found[0].1.as_deref()), (child.id(), Some("nap")));
+/// child.kill().unwrap();
+/// child.wait().unwrap();
+/// ```
+#[must_use]
+pub fn processes_by_task(run: RunId) -> Vec<(Process, Option<String>)> {
     let wanted = format!("{}={run}", variable::RUN_ID);
+    let named = format!("{}=", variable::TASK_NAME);
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let ids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     ids.filter(|id| *id != process::id())
@@ -55,9 +73,13 @@ pub fn processes_of(run: RunId) -> Vec<Process> {
             // Held before its environment is read, so that what was read is what is signalled.
             let process = Process::hold(id)?;
             let environment = environment_of(id)?;
-            let found =
-                environment.split(|byte| *byte == 0).any(|entry| entry == wanted.as_bytes());
-            found.then_some(process)
+            let mut entries = environment.split(|byte| *byte == 0);
+            if !entries.any(|entry| entry == wanted.as_bytes()) {
+                return None;
+            }
+            let mut entries = environment.split(|byte| *byte == 0);
+            let task = entries.find_map(|entry| entry.strip_prefix(named.as_bytes()));
+            Some((process, task.map(|task| String::from_utf8_lossy(task).into_owned())))
         })
         .collect()
 }

@@ -26,3 +26,4 @@ pub use client::{Client, Event, Gap, Pending, Subscription};
 pub use command::{EventKind, From};
 pub use operation::Operation;
 pub use server::{Bound, Handle, Options, Running, Server, listen};
+pub use waits::Waiting;

@@ -2,17 +2,44 @@
 
 use crate::key::task_of;
 use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
 
 /// A client of the server, as its connection is known to the event loop.
 pub(super) type ClientId = usize;
 
+/// Who waits: the process at the other end of a connection, and the task it was started in.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Caller {
+    pub(super) process: Option<u32>,
+    pub(super) task: Option<Box<str>>,
+}
+
 /// One client's wait for one key.
 #[derive(Debug)]
 pub(super) struct Wait {
+    /// No other wait at this server has it.
+    pub(super) number: u64,
     pub(super) client: ClientId,
     pub(super) key: Box<str>,
-    /// The task the client belongs to, where that is known.
-    pub(super) task: Option<Box<str>>,
+    pub(super) caller: Caller,
+}
+
+/// A client's wait for a key, as a runner sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Waiting {
+    /// No other wait at this server has it.
+    pub number: u64,
+    /// The process that waits, as it connected.
+    pub process: Option<u32>,
+    /// The task that waits, where that is known.
+    pub task: Option<String>,
+    /// What it waits for.
+    pub key: String,
+    /// The task this key belongs to; `_` for none.
+    pub wanted: String,
+    /// When it gives up.
+    pub deadline: Option<Instant>,
 }
 
 /// All waits; a client has at most one, since a wait holds up what it asks next.
@@ -20,6 +47,7 @@ pub(super) struct Wait {
 pub(super) struct Waits {
     by_client: HashMap<ClientId, Wait>,
     by_key: HashMap<Box<str>, Vec<ClientId>>,
+    last_number: u64,
 }
 
 impl Waits {
@@ -31,9 +59,32 @@ impl Waits {
         self.by_client.len()
     }
 
-    pub(super) fn add(&mut self, client: ClientId, key: &str, task: Option<Box<str>>) {
+    pub(super) fn add(&mut self, client: ClientId, key: &str, caller: Caller) {
         self.by_key.entry(key.into()).or_default().push(client);
-        self.by_client.insert(client, Wait { client, key: key.into(), task });
+        self.last_number += 1;
+        let wait = Wait { number: self.last_number, client, key: key.into(), caller };
+        self.by_client.insert(client, wait);
+    }
+
+    /// All waits; `deadline` says when each is over.
+    pub(super) fn all(&self, deadline: impl Fn(ClientId) -> Option<Instant>) -> Vec<Waiting> {
+        let waits = self.by_client.values();
+        waits
+            .map(|wait| Waiting {
+                number: wait.number,
+                process: wait.caller.process,
+                task: wait.caller.task.as_deref().map(str::to_owned),
+                key: wait.key.to_string(),
+                wanted: task_of(&wait.key).to_owned(),
+                deadline: deadline(wait.client),
+            })
+            .collect()
+    }
+
+    /// Whether every wait with one of these numbers lasts still.
+    pub(super) fn last(&self, numbers: &[u64]) -> bool {
+        let is_one = |wait: &&Wait| numbers.contains(&wait.number);
+        self.by_client.values().filter(is_one).count() == numbers.len()
     }
 
     /// Ends the wait of `client`, if it has one.
@@ -67,7 +118,7 @@ impl Waits {
     /// Who waits for which task's keys: the task that waits, where that is known, and the other.
     pub(super) fn tasks(&self) -> BTreeSet<(Option<String>, String)> {
         let waits = self.by_client.values();
-        let waiter = |wait: &Wait| wait.task.as_deref().map(str::to_owned);
+        let waiter = |wait: &Wait| wait.caller.task.as_deref().map(str::to_owned);
         waits.map(|wait| (waiter(wait), task_of(&wait.key).to_owned())).collect()
     }
 }

@@ -2,8 +2,8 @@
 //! connection alone.
 
 use crate::wire::{Serving, Wire, frame, keyed};
-use otto_core::socket::Options;
-use otto_core::{Json, Key, TaskName};
+use otto_core::socket::{Client, Options};
+use otto_core::{Json, Key, TaskName, Values};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -119,19 +119,26 @@ fn a_wait_ends_with_the_task_that_should_have_set_the_key() {
     let mut of_test = waiting(&serving, "test.x");
     let mut of_none = waiting(&serving, "x");
     serving.handle().task_ended(&task("build")).unwrap();
-    assert_eq!(of_build.line(), "ERROR: producer ended: build.x");
+    let ended = "ERROR: producer ended: build.x: task build has ended without setting it";
+    assert_eq!(of_build.line(), ended);
     serving.until("waiting", 2);
     // From now on nobody need wait for it; what it has set is still there.
     let mut late = serving.wire();
-    assert_eq!(late.ask("WAIT build.x 60"), "ERROR: producer ended: build.x");
+    assert_eq!(late.ask("WAIT build.x 60"), ended);
     assert_eq!(late.ask("SET build.x 1"), "OK");
     assert_eq!(late.ask("WAIT build.x 60"), "1");
-    serving.handle().task_ended(&task("test")).unwrap();
-    assert_eq!(of_test.line(), "ERROR: producer ended: test.x");
-    assert_eq!(of_none.line(), "ERROR: producer ended: x");
+    serving.handle().task_became(&task("test"), "was cancelled").unwrap();
+    let cancelled = "task test was cancelled without setting it";
+    assert_eq!(of_test.line(), format!("ERROR: producer ended: test.x: {cancelled}"));
+    let all = "ERROR: producer ended: x: tasks build, test have ended without setting it";
+    assert_eq!(of_none.line(), all);
     let mut binary = serving.wire();
     let wait = keyed("test.y", &60_000u32.to_be_bytes());
-    assert_eq!(binary.ask_frame(0x06, &wait), (0x06, b"test.y".to_vec()));
+    let line = format!("test.y: {cancelled}").into_bytes();
+    assert_eq!(binary.ask_frame(0x06, &wait), (0x06, line));
+    let mut client = Client::connect(serving.path()).unwrap();
+    let error = client.wait(&Key::parse("test.y").unwrap(), None, &mut || Ok(())).unwrap_err();
+    assert_eq!(error.to_string(), format!("producer ended: test.y: {cancelled}"));
 }
 
 /// The task of a waiter counts: it can't both wait for a key of no task and be the last to set it.
@@ -146,7 +153,10 @@ fn the_last_task_does_not_wait_for_itself() {
         .env("OTTO_TASK_NAME", "only")
         .output()
         .unwrap();
-    assert_eq!(String::from_utf8_lossy(&waiter.stdout), "ERROR: producer ended: x\n\n");
+    assert_eq!(
+        String::from_utf8_lossy(&waiter.stdout),
+        "ERROR: producer ended: x: there is no other task\n\n"
+    );
 }
 
 #[test]

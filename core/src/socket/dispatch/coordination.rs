@@ -85,6 +85,10 @@ impl Dispatch {
         {
             return Reply::NotFound(task);
         }
+        // Nothing is left to end, and nobody to be told.
+        if task.is_some_and(|task| self.producers.has_ended(task)) {
+            return Reply::Ok;
+        }
         if !self.cancellation.cancel(task) {
             return Reply::Error("too many tasks were cancelled: cancel the run".to_owned());
         }
@@ -301,6 +305,9 @@ mod tests {
         assert_eq!(ask(&mut dispatch, 2, "CANCELLED build"), "true");
         assert_eq!(ask(&mut dispatch, 2, "CANCELLED test"), "false");
         assert_eq!(ask(&mut dispatch, 2, "CANCELLED"), "false");
+        dispatch.end_task("test", "has ended");
+        assert_eq!(ask(&mut dispatch, 2, "CANCEL test"), "OK");
+        assert_eq!(ask(&mut dispatch, 2, "CANCELLED test"), "false", "it has ended by itself");
         assert_eq!(ask(&mut dispatch, 2, "CANCEL"), "OK");
         assert_eq!(ask(&mut dispatch, 2, "CANCELLED test"), "true");
         let told = delivered(&mut dispatch);

@@ -6,6 +6,7 @@ mod change;
 mod coordination;
 mod subscriptions;
 mod values;
+mod waiting;
 
 pub(super) use change::Change;
 pub(super) use subscriptions::Replayed;
@@ -25,7 +26,7 @@ use crate::json::Json;
 use crate::key::Pattern;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::progress::Record;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -46,7 +47,7 @@ pub(super) enum Delivery {
     Value(Rc<str>),
     /// The wait for this key is over: too late.
     TimedOut(Box<str>),
-    /// The wait for this key is over: nobody is left.
+    /// The wait is over, since nobody is left: the key and who could have set it.
     ProducerEnded(Box<str>),
     /// An event, as JSON text.
     Event(Rc<str>),
@@ -92,6 +93,7 @@ pub(super) struct Dispatch {
     progress: BTreeMap<(String, String), Record>,
     pub(super) on_progress: Option<Box<dyn FnMut(Record) + Send>>,
     pub(super) on_cancel: Option<Box<dyn FnMut(Option<String>) + Send>>,
+    pub(super) on_wait: Option<Box<dyn FnMut() + Send>>,
     requests: u64,
     /// Clients connected now; the event loop keeps it.
     pub(super) clients: usize,
@@ -124,6 +126,7 @@ impl Dispatch {
             progress: BTreeMap::new(),
             on_progress: None,
             on_cancel: None,
+            on_wait: None,
             requests: 0,
             clients: 0,
             sent_away: SentAway::default(),
@@ -195,7 +198,7 @@ impl Dispatch {
             },
             Request::Wait { key, timeout } => {
                 if !self.store.contains(key) {
-                    return self.wait(client, key, timeout, task_of_client);
+                    return self.wait(client, key, timeout, peer, task_of_client);
                 }
                 // Looked up again: the borrow of a hit can't leave a branch that also waits.
                 self.store.get(key).map_or(Reply::Absent, |entry| value_reply(entry.value))
@@ -224,28 +227,6 @@ impl Dispatch {
             Request::Cancel { task } => self.cancel(task),
             Request::Cancelled { task } => self.cancelled(task),
         })
-    }
-
-    fn wait<'a>(
-        &mut self,
-        client: ClientId,
-        key: &'a str,
-        timeout: Duration,
-        task_of_client: impl FnOnce() -> Option<String>,
-    ) -> Outcome<'a> {
-        let task = if self.producers.is_free() { None } else { task_of_client() };
-        if !self.producers.can_set(key, task.as_deref()) {
-            return Outcome::Reply(Reply::ProducerEnded(key.into()));
-        }
-        if timeout.is_zero() {
-            return Outcome::Reply(Reply::TimedOut(key));
-        }
-        // A deadline beyond what the clock can hold is none.
-        if let Some(deadline) = Instant::now().checked_add(timeout) {
-            self.deadlines.set(client, deadline);
-        }
-        self.waits.add(client, key, task.map(String::into_boxed_str));
-        Outcome::Waiting
     }
 
     fn set<'a>(&mut self, key: &str, value: &str) -> Reply<'a> {
@@ -292,27 +273,6 @@ impl Dispatch {
         if let Some(tell) = &mut self.on_progress {
             tell(record);
         }
-    }
-
-    /// Names a task of the run, whose keys can come until it has ended.
-    pub(super) fn expect_task(&mut self, task: &str) {
-        self.producers.expect(task);
-    }
-
-    /// A task has ended: waits that only it could fulfil are over.
-    pub(super) fn end_task(&mut self, task: &str) {
-        self.producers.end(task);
-        let producers = &self.producers;
-        let over = self.waits.take_if(|wait| !producers.can_set(&wait.key, wait.task.as_deref()));
-        for wait in over {
-            self.deadlines.remove(wait.client);
-            self.deliveries.push_back((wait.client, Delivery::ProducerEnded(wait.key)));
-        }
-    }
-
-    /// Who waits for which task's keys.
-    pub(super) fn waits(&self) -> BTreeSet<(Option<String>, String)> {
-        self.waits.tasks()
     }
 
     /// Looks at the clock: keys whose time is over go, waits that are due end.

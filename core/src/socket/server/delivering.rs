@@ -68,7 +68,7 @@ impl EventLoop {
                 }
                 Delivery::Answer(bytes) => connection.output.push(bytes),
                 Delivery::TimedOut(key) => small(Reply::TimedOut(key)),
-                Delivery::ProducerEnded(key) => small(Reply::ProducerEnded((&**key).into())),
+                Delivery::ProducerEnded(line) => small(Reply::ProducerEnded((&**line).into())),
             }
             connection.waiting = false;
             self.touch(client);

@@ -83,6 +83,7 @@ impl EventLoop {
         let mut dispatch = Dispatch::new(store, options.history_bytes_max);
         dispatch.on_progress = options.on_progress;
         dispatch.on_cancel = options.on_cancel;
+        dispatch.on_wait = options.on_wait;
         EventLoop {
             poll,
             listener,

@@ -1,6 +1,7 @@
 //! Reaching a running server from other threads of its process.
 
 use super::super::dispatch::Dispatch;
+use super::super::waits::Waiting;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Json;
 use crate::key::{Key, Pattern, TaskName};
@@ -71,8 +72,17 @@ impl Handle {
     /// # Errors
     /// When the server has ended.
     pub fn task_ended(&self, task: &TaskName) -> Result<()> {
-        let task = task.clone();
-        self.order(Order::Work(Box::new(move |dispatch| dispatch.end_task(task.as_str()))))
+        self.task_became(task, "has ended")
+    }
+
+    /// As [`Handle::task_ended`], for a task of which something else is to be said: what follows
+    /// its name, such as `was cancelled`.
+    ///
+    /// # Errors
+    /// When the server has ended.
+    pub fn task_became(&self, task: &TaskName, what: &str) -> Result<()> {
+        let (task, what) = (task.clone(), what.to_owned());
+        self.order(Order::Work(Box::new(move |dispatch| dispatch.end_task(task.as_str(), &what))))
     }
 
     /// Stores a value, as a client's SET would.
@@ -171,6 +181,48 @@ impl Handle {
     pub fn restore(&self, text: &str) -> Result<()> {
         let text = text.to_owned();
         self.ask(move |dispatch| dispatch.restore(&text))?
+    }
+
+    /// Who waits now for which key, and until when.
+    ///
+    /// # Errors
+    /// When the server has ended.
+    pub fn waiting(&self) -> Result<Vec<Waiting>> {
+        self.ask(|dispatch| dispatch.waiting())
+    }
+
+    /// Ends waits that can't be fulfilled, those with the numbers `doomed`: each client is told
+    /// `why`, with status 6. Does nothing unless all of `together` last still; whether they did.
+    ///
+    /// ```
+    /// use otto_core::socket::{Client, Options, Server};
+    /// use otto_core::{ErrorKind, Key, TaskName, Values};
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let path = folder.path().join("otto.sock");
+    /// let running = Server::bind(&path, Options::default()).unwrap().spawn();
+    /// let waiting = std::thread::spawn(move || {
+    ///     let mut client = Client::connect(&path).unwrap();
+    ///     client.wait(&Key::parse("build.done").unwrap(), None, &mut || Ok(())).unwrap_err()
+    /// });
+    /// let handle = running.handle();
+    /// let number = loop {
+    ///     if let [wait] = &handle.waiting().unwrap()[..] {
+    ///         break wait.number;
+    ///     }
+    /// };
+    /// assert!(!handle.end_waits(&[number, 99], &[number], "never").unwrap());
+    /// assert!(handle.end_waits(&[number], &[number], "a circle: build waits for build.done").unwrap());
+    /// let error = waiting.join().unwrap();
+    /// assert_eq!(error.kind(), ErrorKind::ProducerEnded);
+    /// let line = "producer ended: build.done: a circle: build waits for build.done";
+    /// assert_eq!(error.to_string(), line);
+    /// ```
+    ///
+    /// # Errors
+    /// When the server has ended.
+    pub fn end_waits(&self, together: &[u64], doomed: &[u64], why: &str) -> Result<bool> {
+        let (together, doomed, why) = (together.to_owned(), doomed.to_owned(), why.to_owned());
+        self.ask(move |dispatch| dispatch.end_waits(&together, &doomed, &why))
     }
 
     /// Ends the server; clients see their connections close.

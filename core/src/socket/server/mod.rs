@@ -40,6 +40,8 @@ pub struct Options {
     pub on_progress: Option<Box<dyn FnMut(Record) + Send>>,
     /// Told, likewise, of every request to cancel: one task, or the whole run.
     pub on_cancel: Option<Box<dyn FnMut(Option<String>) + Send>>,
+    /// Told, likewise, whenever a client begins to wait for a key that tasks may set.
+    pub on_wait: Option<Box<dyn FnMut() + Send>>,
     /// Where a FIFO is made from which records of progress are read too, a line each:
     /// `task TAB id TAB current TAB total or - TAB message`.
     pub progress_fifo: Option<PathBuf>,
@@ -54,6 +56,7 @@ impl Default for Options {
             history_bytes_max: HISTORY_BYTES_MAX,
             on_progress: None,
             on_cancel: None,
+            on_wait: None,
             progress_fifo: None,
         }
     }
