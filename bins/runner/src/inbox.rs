@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bars remembered between two looks; more than a screen has room for.
@@ -14,6 +15,10 @@ const BARS_MAX: usize = 10_000;
 /// What a relay has to say.
 #[derive(Debug)]
 pub(crate) enum Notice {
+    /// A client asks that a task, or the run, be ended.
+    Cancel { task: Option<String> },
+    /// A client has begun to wait for a key.
+    Waiting,
     /// Nobody writes `task`'s stream any more.
     Closed { task: usize },
     /// All that `task` streamed has arrived where it belongs.
@@ -32,6 +37,7 @@ pub(crate) struct Inbox {
     letters: Arc<Mutex<Letters>>,
     wake: UnixStream,
     waker: Arc<UnixStream>,
+    waits: Arc<AtomicBool>,
 }
 
 /// A sending end, for another thread.
@@ -39,6 +45,8 @@ pub(crate) struct Inbox {
 pub(crate) struct Sender {
     letters: Arc<Mutex<Letters>>,
     waker: Arc<UnixStream>,
+    /// Whether it was told that somebody waits.
+    waits: Arc<AtomicBool>,
 }
 
 #[derive(Debug, Default)]
@@ -60,16 +68,25 @@ impl Inbox {
         let (wake, waker) = UnixStream::pair()?;
         wake.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
-        Ok(Inbox { letters: Arc::default(), wake, waker: Arc::new(waker) })
+        Ok(Inbox { letters: Arc::default(), wake, waker: Arc::new(waker), waits: Arc::default() })
     }
 
     pub(crate) fn sender(&self) -> Sender {
-        Sender { letters: Arc::clone(&self.letters), waker: Arc::clone(&self.waker) }
+        Sender {
+            letters: Arc::clone(&self.letters),
+            waker: Arc::clone(&self.waker),
+            waits: Arc::clone(&self.waits),
+        }
     }
 
     /// Readable while something is in here.
     pub(crate) fn fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
+    }
+
+    /// From now on the next beginning of a wait is told, once.
+    pub(crate) fn listen_for_waits(&self) {
+        self.waits.store(false, Ordering::Release);
     }
 
     /// Takes everything out.
@@ -85,6 +102,13 @@ impl Inbox {
 impl Sender {
     pub(crate) fn notice(&self, notice: Notice) {
         self.put(|letters| letters.notices.push(notice));
+    }
+
+    /// A client has begun to wait; cheap where that is known already.
+    pub(crate) fn waiting(&self) {
+        if !self.waits.swap(true, Ordering::AcqRel) {
+            self.notice(Notice::Waiting);
+        }
     }
 
     pub(crate) fn progress(&self, record: Record) {

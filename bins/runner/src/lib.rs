@@ -10,6 +10,7 @@
 //! - `engine`: the loop that ties them together; `signals` and `inbox` are what it listens to
 //!   beside the tasks, `display` is what it shows.
 
+mod circle;
 mod cli;
 mod config;
 mod descriptors;
@@ -28,6 +29,8 @@ mod script;
 mod select;
 mod session;
 mod signals;
+mod stat;
+mod still;
 mod streams;
 mod work;
 mod workspace;

@@ -65,6 +65,8 @@ pub(crate) struct Live {
     pub(crate) asked: Asked,
     /// It was asked to end while it ran: whatever its status, it did not come to its own end.
     pub(crate) interrupted: bool,
+    /// It was asked to do so alone, while the run goes on.
+    pub(crate) cancelled: bool,
     /// The producer whose failure it was told of.
     pub(crate) broken_by: Option<usize>,
 }
@@ -107,6 +109,7 @@ impl Live {
             stage: Stage::Patient(None),
             asked: Asked::No,
             interrupted: false,
+            cancelled: false,
             broken_by: None,
         })
     }
@@ -118,6 +121,11 @@ impl Live {
         // A stopped process would not notice.
         self.signal(Signal::SIGCONT);
         self.asked = Asked::Terminated(kill_at);
+    }
+
+    /// Whether it was asked alone to end, and did so in good order.
+    pub(crate) fn ended_as_asked(&self) -> bool {
+        self.cancelled && self.exit == Some(Exit::Status(0))
     }
 
     /// Takes the next step that is due in ending the task, each `grace` after the one before.

@@ -14,6 +14,10 @@ pub(crate) struct Schedule<'a> {
     /// Ends each group still waits for.
     waits: Vec<usize>,
     ready: VecDeque<usize>,
+    /// What has ended well.
+    over: Vec<bool>,
+    /// What will not start.
+    given_up: Vec<bool>,
 }
 
 impl<'a> Schedule<'a> {
@@ -31,7 +35,9 @@ impl<'a> Schedule<'a> {
         let ready = (0..graph.len())
             .filter(|group| !members[*group].is_empty() && waits[*group] == 0)
             .collect();
-        Schedule { graph, group_of, chosen: chosen.to_vec(), members, waits, ready }
+        let (chosen, over) = (chosen.to_vec(), vec![false; graph.len()]);
+        let given_up = over.clone();
+        Schedule { graph, group_of, chosen, members, waits, ready, over, given_up }
     }
 
     /// The next group that may start, if any.
@@ -62,11 +68,49 @@ impl<'a> Schedule<'a> {
         None
     }
 
+    /// What `task`, which has not started, still waits for, itself or with others of its group.
+    pub(crate) fn holds_back(&self, task: usize) -> Vec<usize> {
+        let group = self.group_of[task];
+        let members = self.members[group].iter();
+        let needs = members.flat_map(|member| &self.graph.needs[*member]).copied();
+        needs.filter(|need| self.group_of[*need] != group && !self.over[*need]).collect()
+    }
+
+    /// Takes `task`, if it has not started, and all that need it out of the order, and returns them.
+    /// Others of their groups start without them.
+    pub(crate) fn give_up(&mut self, task: usize) -> Vec<usize> {
+        let mut given_up: Vec<usize> = Vec::new();
+        let mut open = vec![task];
+        open.extend(&self.graph.needed_by[task]);
+        while let Some(task) = open.pop() {
+            let group = self.group_of[task];
+            let Some(place) = self.members[group].iter().position(|member| *member == task) else {
+                continue;
+            };
+            self.members[group].remove(place);
+            self.given_up[task] = true;
+            given_up.push(task);
+            let needs = self.graph.needs[task].iter();
+            let left = |need: &&usize| self.group_of[**need] != group && !self.over[**need];
+            self.waits[group] -= needs.filter(left).count();
+            if self.members[group].is_empty() {
+                self.ready.retain(|ready| *ready != group);
+            } else if self.waits[group] == 0 && !self.ready.contains(&group) {
+                self.ready.push_back(group);
+            }
+            open.extend(&self.graph.needed_by[task]);
+        }
+        given_up.sort_unstable();
+        given_up
+    }
+
     /// `task` has ended well: what waited for it alone is ready.
     pub(crate) fn ended(&mut self, task: usize) {
+        self.over[task] = true;
         for &user in &self.graph.needed_by[task] {
             let group = self.group_of[user];
-            if self.chosen[user] && group != self.group_of[task] {
+            let waits = self.chosen[user] && !self.given_up[user];
+            if waits && group != self.group_of[task] {
                 self.waits[group] -= 1;
                 if self.waits[group] == 0 {
                     self.ready.push_back(group);
@@ -96,6 +140,29 @@ mod tests {
         schedule.ended(1);
         assert_eq!(schedule.take_towards(3), Some(vec![2]));
         assert!(!schedule.has_ready());
+    }
+
+    #[test]
+    fn what_needs_one_that_is_given_up_does_not_start() {
+        let config = crate::config::parse(
+            "tasks:\n  a: {bash: x}\n  b: {bash: x, before: [a]}\n  c: {bash: x, before: [b]}\n  \
+             p: {bash: x, streaming: true}\n  q: {bash: x, streaming: true, before: [p, b]}\n  \
+             z: {bash: x, before: [p]}",
+        )
+        .unwrap();
+        let graph = Graph::new(&config).unwrap();
+        let mut schedule = Schedule::new(&graph, &[true; 6]);
+        assert_eq!(schedule.next(), Some(vec![0]));
+        assert_eq!(schedule.next(), None, "p starts with q, which waits for b");
+        // p goes on without q, and what a's users wait for is counted no more.
+        assert_eq!(schedule.give_up(1), [1, 2, 4]);
+        assert_eq!(schedule.next(), Some(vec![3]));
+        schedule.ended(0);
+        assert_eq!(schedule.next(), None);
+        schedule.ended(3);
+        assert!(schedule.give_up(0).is_empty(), "it has started, and so has all that needs it");
+        assert_eq!(schedule.give_up(5), [5]);
+        assert_eq!(schedule.next(), None);
     }
 
     #[test]

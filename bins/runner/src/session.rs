@@ -6,7 +6,7 @@ use crate::descriptors;
 use crate::display::{Display, complain};
 use crate::engine::{Engine, Parts};
 use crate::environment::Common;
-use crate::inbox::Inbox;
+use crate::inbox::{Inbox, Notice};
 use crate::signals::Signals;
 use crate::workspace::Workspace;
 use otto_core::run::{Descendants, Run, clean_dead_runs};
@@ -37,9 +37,11 @@ fn try_run(plan: &Plan, options: &Options) -> Result<u8, String> {
     let workspace = Workspace::create(&home, &plan.project())?;
     let run = Run::create(Descendants::Swept).map_err(said)?;
     let inbox = Inbox::new().map_err(|error| format!("can't make a pair of sockets: {error}"))?;
-    let sender = inbox.sender();
+    let (sender, waits, cancels) = (inbox.sender(), inbox.sender(), inbox.sender());
     let settings = socket::Options {
         on_progress: Some(Box::new(move |record| sender.progress(record))),
+        on_cancel: Some(Box::new(move |task| cancels.notice(Notice::Cancel { task }))),
+        on_wait: Some(Box::new(move || waits.waiting())),
         progress_fifo: Some(run.progress_path()),
         ..socket::Options::default()
     };

@@ -1,6 +1,7 @@
 //! Whether tasks are at work: the processor time and the states of their processes.
 
 use crate::process::children;
+use crate::stat::Stat;
 use nix::unistd::Pid;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -98,47 +99,12 @@ fn used(groups: impl Iterator<Item = Pid>) -> HashMap<Pid, Used> {
     used
 }
 
-/// What `/proc/<id>/stat` says of a process.
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    state: char,
-    group: Pid,
-    ticks: u64,
-}
-
-impl Stat {
-    fn of(id: u32) -> Option<Stat> {
-        Stat::parse(&std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?)
-    }
-
-    /// The name, in parentheses, may hold anything; behind the last of them stand the state, the
-    /// parent and the group, and the four times from the twelfth field on.
-    fn parse(text: &str) -> Option<Stat> {
-        let (_, rest) = text.rsplit_once(')')?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        let ticks = fields.get(11..15)?.iter().map(|field| field.parse::<u64>().ok());
-        Some(Stat {
-            state: fields.first()?.chars().next()?,
-            group: Pid::from_raw(fields.get(2)?.parse().ok()?),
-            ticks: ticks.sum::<Option<u64>>()?,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use nix::sys::signal::{Signal, kill};
     use std::os::unix::process::CommandExt;
     use std::process::{Child, Command, Stdio};
-
-    #[test]
-    fn any_name_may_stand_in_a_line_of_proc() {
-        let line = "42 (a) R (b) S 1 40 40 0 -1 4194304 90 0 0 0 3 4 5 6 20 0 1 0 100 0 0";
-        let stat = Stat { state: 'S', group: Pid::from_raw(40), ticks: 18 };
-        assert_eq!(Stat::parse(line), Some(stat));
-        assert_eq!(Stat::parse("42 (a) S 1"), None);
-    }
 
     /// Ended, whatever becomes of the test.
     struct Started(Child);

@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 /// Tasks named in one line.
 const NAMED_MAX: usize = 8;
 
+/// What became of most tasks.
+pub(super) const ENDED: &str = "has ended without setting it";
+
 /// The tasks a runner has named. Without any, everybody can always set everything.
 #[derive(Debug, Default)]
 pub(super) struct Producers {
@@ -18,7 +21,7 @@ impl Producers {
         self.ended.insert(task.into(), None);
     }
 
-    /// Nothing comes from `task` any more, because it `became` so: `has ended`.
+    /// Nothing comes from `task` any more, because it `became` so: `was cancelled`.
     pub(super) fn end(&mut self, task: &str, became: &str) {
         self.ended.insert(task.into(), Some(became.into()));
     }
@@ -36,16 +39,14 @@ impl Producers {
     pub(super) fn who(&self, key: &str, waiter: Option<&str>) -> String {
         let task = task_of(key);
         if let Some(became) = self.ended.get(task) {
-            return format!("task {task} {} without setting it", said(became.as_deref()));
+            return format!("task {task} {}", said(became.as_deref()));
         }
         let others: Vec<_> = self.others(waiter).collect();
         let more = others.len().saturating_sub(NAMED_MAX);
         let names: Vec<&str> = others.iter().take(NAMED_MAX).map(|(task, _)| &***task).collect();
         match (&others[..], more) {
             ([], _) => "there is no other task".to_owned(),
-            ([(task, became)], _) => {
-                format!("task {task} {} without setting it", said(became.as_deref()))
-            }
+            ([(task, became)], _) => format!("task {task} {}", said(became.as_deref())),
             (_, 0) => format!("tasks {} have ended without setting it", names.join(", ")),
             _ => {
                 let names = names.join(", ");
@@ -76,7 +77,7 @@ impl Producers {
 }
 
 fn said(became: Option<&str>) -> &str {
-    became.unwrap_or("has ended")
+    became.unwrap_or(ENDED)
 }
 
 #[cfg(test)]
@@ -89,7 +90,7 @@ mod tests {
         assert!(producers.can_set("a.x", None));
         producers.expect("a");
         producers.expect("b");
-        producers.end("a", "has ended");
+        producers.end("a", ENDED);
         assert!(!producers.can_set("a.x", None));
         assert!(producers.can_set("b.x", Some("b")));
         assert!(producers.can_set("x", None));
@@ -107,9 +108,9 @@ mod tests {
         producers.expect("only");
         assert_eq!(producers.who("x", Some("only")), "there is no other task");
         producers.end("only", "was cancelled");
-        assert_eq!(producers.who("only.x", None), "task only was cancelled without setting it");
+        assert_eq!(producers.who("only.x", None), "task only was cancelled");
         for number in 1..9 {
-            producers.end(&format!("t{number}"), "has ended");
+            producers.end(&format!("t{number}"), ENDED);
         }
         let all = "tasks t1, t2, t3, t4, t5, t6, t7, t8 have ended without setting it";
         assert_eq!(producers.who("x", Some("only")), all);

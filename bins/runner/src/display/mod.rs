@@ -29,6 +29,8 @@ pub(crate) enum Ending {
     Cancelled,
     /// The producer whose stream it read failed.
     ProducerFailed(String),
+    /// The producer whose stream it read was cancelled.
+    ProducerCancelled(String),
     /// A task failed whose stream reached it through others.
     UpstreamFailed(String),
     /// Why it failed, to follow the task's name: `failed with status 3`.
@@ -46,6 +48,10 @@ impl Ending {
             Ending::Cancelled => format!("{name}: cancelled after {time:.2} s"),
             Ending::ProducerFailed(producer) => {
                 let why = format!("since {producer}, whose stream it read, failed");
+                format!("{name}: ended after {time:.2} s, {why}")
+            }
+            Ending::ProducerCancelled(producer) => {
+                let why = format!("since {producer}, whose stream it read, was cancelled");
                 format!("{name}: ended after {time:.2} s, {why}")
             }
             Ending::UpstreamFailed(task) => {

@@ -7,7 +7,7 @@ use nix::sys::signal::Signal;
 use std::time::{Duration, Instant};
 
 /// Time for a task to end by itself once it was asked to.
-const GRACE: Duration = Duration::from_secs(3);
+pub(super) const GRACE: Duration = Duration::from_secs(3);
 /// Time for a consumer to end by itself once it can know that its producer has failed.
 const SAY: Duration = Duration::from_secs(1);
 /// Time for that word to reach it, through others that have their time.
@@ -87,7 +87,8 @@ impl Engine<'_> {
         let now = Instant::now();
         let mut expired = Vec::new();
         for live in self.live.iter_mut().filter(|live| live.exit.is_none() && !live.timed_out) {
-            if live.deadline.is_some_and(|deadline| deadline <= now) && !self.cancelled {
+            let is_asked = self.cancelled || live.cancelled;
+            if live.deadline.is_some_and(|deadline| deadline <= now) && !is_asked {
                 live.timed_out = true;
                 expired.push(live.task);
             }
@@ -107,6 +108,7 @@ impl Engine<'_> {
         self.press_leftovers(now);
         self.watch_streams(now);
         self.start_awaited(now);
+        self.look_for_circles(now);
         self.parts.display.tick(now);
     }
 }

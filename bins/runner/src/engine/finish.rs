@@ -65,7 +65,7 @@ impl Engine<'_> {
 
     /// Whether what the task streamed is not all of what it would have streamed.
     fn broke_off(&self, live: &Live) -> bool {
-        live.interrupted || self.has_failed(live)
+        live.interrupted && !live.ended_as_asked() || self.has_failed(live)
     }
 
     /// Ends, step by step, what tasks leave behind in their groups and at their streams.
@@ -134,9 +134,14 @@ impl Engine<'_> {
         if self.broke_off(&live) {
             self.tell_consumers(task);
         }
+        if !self.cancelled && !live.timed_out && self.falls(&live) {
+            let why = self.why_ended(&live);
+            self.fall(task, &why, time);
+            return;
+        }
         if live.timed_out {
             self.end(task, &Ending::Failed("timed out".to_owned()), time);
-        } else if live.interrupted {
+        } else if live.interrupted && !live.ended_as_asked() {
             self.end(task, &self.why_ended(&live), time);
         } else if exit == Exit::Status(0) {
             self.check_stream(task);
@@ -183,6 +188,9 @@ impl Engine<'_> {
 
     /// Why a task ended before its time: for what happened upstream of it, or for the run's end.
     fn why_ended(&self, live: &Live) -> Ending {
+        if let Some(producer) = live.broken_by.filter(|producer| self.fallen.contains(producer)) {
+            return Ending::ProducerCancelled(self.name(producer).to_owned());
+        }
         let reads = |producer: &usize| {
             self.parts.graph.needs[live.task].contains(producer)
                 && self.parts.graph.streams(*producer, live.task)
@@ -224,14 +232,17 @@ impl Engine<'_> {
     }
 
     /// What every end of a task brings with it; whether its values could be kept.
-    fn end(&mut self, task: usize, ending: &Ending, time: Duration) -> bool {
+    pub(super) fn end(&mut self, task: usize, ending: &Ending, time: Duration) -> bool {
         self.streams.close_input(task);
         self.ended.insert(task);
         let name = &self.parts.config.tasks[task].name;
         let folder = self.parts.workspace.of_task(name.as_str());
         let kept = results::keep(self.parts.run.id(), &self.parts.server, name, &folder);
         // An error would be the server's end, which the next request reports.
-        let _ = self.parts.server.task_ended(name);
+        let _ = match ending {
+            Ending::Cancelled => self.parts.server.task_became(name, "was cancelled"),
+            _ => self.parts.server.task_ended(name),
+        };
         self.parts.display.ended(task, ending, time);
         let moved = self.streams.ended(task);
         self.parts.display.moved(&moved);

@@ -2,6 +2,8 @@
 
 mod awaited;
 mod cancel;
+mod cancel_task;
+mod circles;
 mod finish;
 mod start;
 mod streaming;
@@ -59,6 +61,8 @@ pub(crate) struct Engine<'a> {
     watch_at: Instant,
     /// When to look whether a task waits for one that has not started.
     look_at: Instant,
+    /// Tasks that may wait for each other.
+    suspicion: circles::Suspicion,
     /// What the tasks that stream do.
     work: Work,
     /// The edges that have gone over the disk.
@@ -72,6 +76,10 @@ pub(crate) struct Engine<'a> {
     culprit: Option<usize>,
     done: usize,
     ended: HashSet<usize>,
+    /// Tasks that otto-cancel ended or kept from starting.
+    asked_to_end: Vec<usize>,
+    /// These, and those that ended with them since they read what these streamed.
+    fallen: HashSet<usize>,
     buffer: Vec<u8>,
 }
 
@@ -86,6 +94,7 @@ impl<'a> Engine<'a> {
             programs: Programs::default(),
             watch_at: Instant::now(),
             look_at: Instant::now(),
+            suspicion: circles::Suspicion::default(),
             work: Work::default(),
             spilling: HashSet::new(),
             names,
@@ -95,6 +104,8 @@ impl<'a> Engine<'a> {
             culprit: None,
             done: 0,
             ended: HashSet::new(),
+            asked_to_end: Vec::new(),
+            fallen: HashSet::new(),
             buffer: vec![0; READ_BYTES],
         }
     }
@@ -135,7 +146,12 @@ impl<'a> Engine<'a> {
             None => {
                 let tasks = if self.done == 1 { "task" } else { "tasks" };
                 let time = started.elapsed().as_secs_f64();
-                (0, format!("{} {tasks} done in {time:.2} s; outputs in {folder}", self.done))
+                let done =
+                    format!("{} {tasks} done in {time:.2} s; outputs in {folder}", self.done);
+                match self.cancelled_by_name() {
+                    Some(cancelled) => (cancel_task::STATUS, format!("{cancelled}; {done}")),
+                    None => (0, done),
+                }
             }
         };
         self.parts.display.say(&message);
@@ -161,6 +177,8 @@ impl<'a> Engine<'a> {
         let (notices, progress) = self.parts.inbox.take();
         for notice in notices {
             match notice {
+                Notice::Cancel { task } => self.take_cancel(task.as_deref()),
+                Notice::Waiting => self.take_waiting(),
                 Notice::Closed { task } => self.streams.set_closed(task),
                 Notice::Drained { task } => self.streams.set_drained(task),
                 Notice::StreamFailed { task, why } => {

@@ -108,6 +108,7 @@ impl Engine<'_> {
             .chain(self.parts.display.wakes_at())
             .chain(self.watches_at())
             .chain(self.looks_for_awaited_at())
+            .chain(self.looks_for_circles_at())
             .min();
         let Some(next) = next else { return PollTimeout::NONE };
         let left = next.saturating_duration_since(now);

@@ -1,6 +1,7 @@
 //! Reaching a running server from other threads of its process.
 
 use super::super::dispatch::Dispatch;
+use super::super::producers::ENDED;
 use super::super::waits::Waiting;
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::Json;
@@ -72,7 +73,7 @@ impl Handle {
     /// # Errors
     /// When the server has ended.
     pub fn task_ended(&self, task: &TaskName) -> Result<()> {
-        self.task_became(task, "has ended")
+        self.task_became(task, ENDED)
     }
 
     /// As [`Handle::task_ended`], for a task of which something else is to be said: what follows
