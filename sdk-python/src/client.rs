@@ -1,11 +1,14 @@
 //! `otto.OttoClient`: the seed's class, grown up.
 
+use crate::batch::Batch;
+use crate::cancellation::{Watch, cancel_at};
 use crate::errors::lift;
+use crate::lock::{Lock, barrier_at, locks_at};
 use crate::place::{Place, close_idle};
-use crate::subscription::Subscription;
+use crate::subscription::{Start, Subscription};
 use crate::values::{self, Fallback};
-use otto_core::Key;
 use otto_core::run::Environment;
+use otto_core::{Key, TaskName};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use std::path::{Path, PathBuf};
@@ -32,6 +35,7 @@ pub(crate) struct OttoClient {
     /// The task whose keys `set()` sets; None: keys are taken as given.
     #[pyo3(get)]
     task_name: Option<String>,
+    cancelled: Watch,
 }
 
 #[pymethods]
@@ -43,6 +47,7 @@ impl OttoClient {
         OttoClient {
             socket_path: socket_path.or(environment.socket),
             task_name: task_name.or(environment.task_name),
+            cancelled: Watch::new(),
         }
     }
 
@@ -52,8 +57,8 @@ impl OttoClient {
         self.socket_path.as_deref().and_then(Path::to_str)
     }
 
-    /// Stores `value` under `<task_name>.<key>` and returns True.
-    #[pyo3(signature = (key, value, *, if_absent=false, if_revision=None))]
+    /// Stores `value` under `<task_name>.<key>` and returns True; see `otto.set`.
+    #[pyo3(signature = (key, value, *, if_absent=false, if_revision=None, ttl=None))]
     fn set(
         &self,
         py: Python<'_>,
@@ -61,13 +66,19 @@ impl OttoClient {
         value: &Bound<'_, PyAny>,
         if_absent: bool,
         if_revision: Option<u64>,
+        ttl: Option<f64>,
     ) -> PyResult<bool> {
         let condition = values::condition(py, if_absent, if_revision)?;
         let key = match &self.task_name {
             Some(task) => Key::parse(key).and_then(|key| Key::parse(&format!("{task}.{key}"))),
             None => Key::parse(key),
         };
-        values::set(py, &self.place(py)?, key, value, condition).map(|()| true)
+        let key = lift(py, key)?;
+        match ttl {
+            None => values::set(py, &self.place(py)?, &key, value, condition)?,
+            Some(_) => values::set_for(py, self.path(py)?, &key, value, condition, ttl)?,
+        }
+        Ok(true)
     }
 
     /// The value of `key`; `default` where there is none.
@@ -136,15 +147,105 @@ impl OttoClient {
         values::publish(py, self.path(py)?, channel, value)
     }
 
-    /// Every change from now on of what matches `pattern`; see `otto.subscribe`.
-    #[pyo3(signature = (pattern="*", *, timeout=None))]
+    /// Adds `value` at the end of the list under `key` and returns its length.
+    fn append(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>) -> PyResult<u64> {
+        values::append(py, self.path(py)?, key, value)
+    }
+
+    /// How many seconds `key` will still be there, None where nothing removes it.
+    fn ttl(&self, py: Python<'_>, key: &str) -> PyResult<Option<f64>> {
+        values::ttl(py, self.path(py)?, key)
+    }
+
+    /// Several changes, all of them or none; see `otto.batch`.
+    fn batch(&self, py: Python<'_>) -> PyResult<Batch> {
+        Ok(Batch::new(self.path(py)?, Some(self.task_name.clone())))
+    }
+
+    /// Every change of what matches `pattern`; see `otto.subscribe`.
+    #[pyo3(
+        signature = (pattern="*", *, from_=Start::NOW, timeout=None),
+        text_signature = "($self, pattern='*', *, from_='now', timeout=None)"
+    )]
     fn subscribe(
         &self,
         py: Python<'_>,
         pattern: &str,
+        from_: Start,
         timeout: Option<f64>,
     ) -> PyResult<Subscription> {
-        Subscription::open(py, &self.path(py)?, pattern, timeout)
+        Subscription::open(py, &self.path(py)?, pattern, from_, timeout)
+    }
+
+    /// The lock `name` of the run; see `otto.lock`.
+    #[pyo3(signature = (name, slots=1, timeout=None))]
+    fn lock(&self, py: Python<'_>, name: &str, slots: i64, timeout: Option<f64>) -> PyResult<Lock> {
+        Lock::new(py, self.path(py)?, name, slots, timeout)
+    }
+
+    /// Who holds the locks that match `pattern`; see `otto.locks`.
+    #[pyo3(signature = (pattern="*"))]
+    fn locks<'py>(&self, py: Python<'py>, pattern: &str) -> PyResult<Bound<'py, PyAny>> {
+        locks_at(py, self.path(py)?, pattern)
+    }
+
+    /// Waits until `count` have come to the barrier `name`; see `otto.barrier`.
+    #[pyo3(signature = (name, count, timeout=None))]
+    fn barrier(
+        &self,
+        py: Python<'_>,
+        name: &str,
+        count: i64,
+        timeout: Option<f64>,
+    ) -> PyResult<u32> {
+        barrier_at(py, &self.path(py)?, name, count, timeout)
+    }
+
+    /// Asks `task`, or the whole run, to end; see `otto.cancel`.
+    #[pyo3(signature = (task=None))]
+    fn cancel(&self, py: Python<'_>, task: Option<&str>) -> PyResult<()> {
+        cancel_at(py, self.path(py)?, task)
+    }
+
+    /// Whether `task_name`, or its whole run, was asked to end; the server is asked at most every
+    /// 100 ms. Signals have nothing to do with it; see `otto.cancelled`.
+    fn cancelled(&self, py: Python<'_>) -> PyResult<bool> {
+        let server = self.path(py)?;
+        self.cancelled.look(py, || {
+            let task = self.task_name.as_deref().map(TaskName::parse).transpose()?;
+            Ok(Some((server, task)))
+        })
+    }
+
+    /// `wait()` for coroutines; see `otto.wait_async`.
+    #[pyo3(signature = (key, timeout=None, *, default=Fallback::Raise))]
+    fn wait_async<'py>(
+        &self,
+        py: Python<'py>,
+        key: &str,
+        timeout: Option<f64>,
+        default: Fallback<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let (module, server) = (py.import("otto._awaiting")?, self.path(py)?);
+        match default {
+            Fallback::Raise => module.call_method1("client_wait", (server, key, timeout)),
+            Fallback::Use(default) => {
+                module.call_method1("client_wait", (server, key, timeout, default))
+            }
+        }
+    }
+
+    /// `barrier()` for coroutines; see `otto.barrier_async`.
+    #[pyo3(signature = (name, count, timeout=None))]
+    fn barrier_async<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        count: i64,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let server = self.path(py)?;
+        py.import("otto._awaiting")?.call_method1("client_barrier", (server, name, count, timeout))
     }
 
     /// Figures about the server, as a dict.

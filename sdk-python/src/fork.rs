@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// How many forks lie between this process and the one that imported the module.
-static GENERATION: AtomicU32 = AtomicU32::new(1);
+static GENERATION: AtomicU32 = AtomicU32::new(FIRST);
+
+/// The [`generation`] of the process that imported the module.
+pub(crate) const FIRST: u32 = 1;
 
 /// A number that a forked child does not share with its parent; unlike a process ID it costs no system
 /// call. Never 0.
@@ -14,17 +17,32 @@ pub(crate) fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 
-/// Called by Python in a child it has forked.
-#[pyfunction]
-fn forked() {
-    GENERATION.fetch_add(1, Ordering::Relaxed);
+/// How often this process has forked.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+/// A number that changes with every fork of this process.
+pub(crate) fn forks() -> u32 {
+    FORKS.load(Ordering::Relaxed)
 }
 
-/// Registers [`forked`].
+/// Called by Python in a child it has forked.
+#[pyfunction]
+fn forked(py: Python<'_>) -> PyResult<()> {
+    GENERATION.fetch_add(1, Ordering::Relaxed);
+    crate::tied::forked(py)
+}
+
+/// Called by Python in a process that has forked.
+#[pyfunction]
+fn has_forked() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Registers [`forked`] and [`has_forked`].
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    let forked = pyo3::wrap_pyfunction!(forked, module)?;
     let options = pyo3::types::PyDict::new(module.py());
-    options.set_item("after_in_child", forked)?;
+    options.set_item("after_in_child", pyo3::wrap_pyfunction!(forked, module)?)?;
+    options.set_item("after_in_parent", pyo3::wrap_pyfunction!(has_forked, module)?)?;
     module.py().import("os")?.call_method("register_at_fork", (), Some(&options))?;
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::errors::{lift, usage};
 use crate::place::Place;
-use crate::subscription::Subscription;
+use crate::subscription::{Start, Subscription};
 use crate::values::{self, Fallback};
 use otto_core::Key;
 use otto_core::run::variable;
@@ -13,7 +13,8 @@ use pyo3::types::PyList;
 ///
 /// Inside a task the key is `<task>.<name>`; with scope="global", or outside a task, it is `name`
 /// as given. With `if_absent` or `if_revision` (0: absent) it is stored only if that holds, and
-/// `ConditionFailed` raised otherwise. `via` names the transport: "socket", "files" or "mmap".
+/// `ConditionFailed` raised otherwise. With `ttl` it is removed after so many seconds, unless it is
+/// stored again before. `via` names the transport: "socket", "files" or "mmap".
 ///
 /// >>> import otto
 /// >>> with otto.serve(task="build"):
@@ -22,7 +23,8 @@ use pyo3::types::PyList;
 /// ...     otto.list_keys()
 /// ['build.version', 'channel']
 #[pyfunction]
-#[pyo3(signature = (name, value, *, scope="task", if_absent=false, if_revision=None, via=None))]
+#[pyo3(signature = (name, value, *, scope="task", if_absent=false, if_revision=None, ttl=None, via=None))]
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn set(
     py: Python<'_>,
     name: &str,
@@ -30,25 +32,41 @@ pub(crate) fn set(
     scope: &str,
     if_absent: bool,
     if_revision: Option<u64>,
+    ttl: Option<f64>,
     via: Option<&str>,
 ) -> PyResult<()> {
     let condition = values::condition(py, if_absent, if_revision)?;
-    let key = match scope {
-        "task" => own_key(name),
-        "global" => Key::parse(name),
-        _ => return Err(usage(py, format!("scope is {scope:?}: give \"task\" or \"global\""))),
-    };
-    values::set(py, &lift(py, Place::choose(via))?, key, value, condition)
+    let key = scoped(py, name, scope, None)?;
+    match ttl {
+        None => values::set(py, &lift(py, Place::choose(via))?, &key, value, condition),
+        Some(_) => {
+            let server = lift(py, Place::server(via, "a time to live"))?;
+            values::set_for(py, server, &key, value, condition, ttl)
+        }
+    }
 }
 
-/// `name` of the task this process belongs to.
-fn own_key(name: &str) -> otto_core::Result<Key> {
+/// The key that `name` is in this scope, of the task this process belongs to, or of `task`.
+pub(crate) fn scoped(
+    py: Python<'_>,
+    name: &str,
+    scope: &str,
+    task: Option<Option<&str>>,
+) -> PyResult<Key> {
     // Checked by itself first, so that the message shows what the user wrote.
-    let key = Key::parse(name)?;
-    let task = |name| std::env::var(name).ok().filter(|task| !task.is_empty());
-    match task(variable::TASK_NAME).or_else(|| task(variable::TASK)) {
-        Some(task) => Key::parse(&format!("{task}.{name}")),
-        None => Ok(key),
+    let key = lift(py, Key::parse(name))?;
+    let of = |task: &str| lift(py, Key::parse(&format!("{task}.{name}")));
+    match (scope, task) {
+        ("global", _) | ("task", Some(None)) => Ok(key),
+        ("task", Some(Some(task))) => of(task),
+        ("task", None) => {
+            let task = |name| std::env::var(name).ok().filter(|task| !task.is_empty());
+            match task(variable::TASK_NAME).or_else(|| task(variable::TASK)) {
+                Some(task) => of(&task),
+                None => Ok(key),
+            }
+        }
+        _ => Err(usage(py, format!("scope is {scope:?}: give \"task\" or \"global\""))),
     }
 }
 
@@ -181,6 +199,38 @@ pub(crate) fn incr(py: Python<'_>, key: &str, by: i64, via: Option<&str>) -> PyR
     values::incr(py, &lift(py, Place::choose(via))?, key, by)
 }
 
+/// Adds `value` at the end of the list under `key`, absent being empty, and returns its length.
+///
+/// No element is lost, whoever else adds at the same time.
+///
+/// >>> import otto
+/// >>> with otto.serve():
+/// ...     otto.append("build.log", "compiled")
+/// ...     otto.append("build.log", {"linked": True})
+/// ...     otto.get("build.log")
+/// 1
+/// 2
+/// ['compiled', {'linked': True}]
+#[pyfunction]
+pub(crate) fn append(py: Python<'_>, key: &str, value: &Bound<'_, PyAny>) -> PyResult<u64> {
+    values::append(py, lift(py, Place::server(None, "append"))?, key, value)
+}
+
+/// How many seconds `key` will still be there, None where nothing removes it.
+///
+/// Raises `NotFound`, a `KeyError`, where there is none.
+///
+/// >>> import otto
+/// >>> with otto.serve():
+/// ...     otto.set("session", "abc", ttl=60)
+/// ...     otto.set("version", "1.2.3")
+/// ...     59 < otto.ttl("session") <= 60, otto.ttl("version")
+/// (True, None)
+#[pyfunction]
+pub(crate) fn ttl(py: Python<'_>, key: &str) -> PyResult<Option<f64>> {
+    values::ttl(py, lift(py, Place::server(None, "ttl"))?, key)
+}
+
 /// Tells the subscribers of `channel`; nothing is stored.
 ///
 /// >>> import otto
@@ -206,15 +256,19 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     values::stats(py, lift(py, Place::server(None, "stats"))?)
 }
 
-/// Every change from now on of the keys and channels that match `pattern`.
+/// Every change of the keys and channels that match `pattern`.
 ///
-/// Iterating waits for the next event, up to `timeout` seconds each, after which `TimedOut` is
-/// raised and iterating may go on.
+/// From now on; with `from_` "start" those that were made before come first, with a number those
+/// from that number on. Iterating waits for the next event, up to `timeout` seconds each, after
+/// which `TimedOut` is raised and iterating may go on; in a coroutine `async for` does the same, and
+/// a task that is cancelled has lost no event. A lost connection is made anew, and the events go on
+/// where they had stopped, none missing and none twice. Where the server no longer has what was
+/// missed, an event "gap" says so.
 ///
 /// >>> import otto
 /// >>> with otto.serve():
-/// ...     events = otto.subscribe("build.*", timeout=10)
 /// ...     otto.set("build.ready", True)
+/// ...     events = otto.subscribe("build.*", from_="start", timeout=10)
 /// ...     otto.delete("build.ready")
 /// ...     for event in events:
 /// ...         print(event.event, event.key, event.value)
@@ -222,12 +276,26 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 /// ...             break
 /// set build.ready True
 /// delete build.ready None
+///
+/// >>> import asyncio
+/// >>> async def first():
+/// ...     async with otto.subscribe(from_="start") as events:
+/// ...         async for event in events:
+/// ...             return event.key
+/// >>> with otto.serve():
+/// ...     otto.set("version", "1.2.3")
+/// ...     asyncio.run(first())
+/// 'version'
 #[pyfunction]
-#[pyo3(signature = (pattern="*", *, timeout=None))]
+#[pyo3(
+    signature = (pattern="*", *, from_=Start::NOW, timeout=None),
+    text_signature = "(pattern='*', *, from_='now', timeout=None)"
+)]
 pub(crate) fn subscribe(
     py: Python<'_>,
     pattern: &str,
+    from_: Start,
     timeout: Option<f64>,
 ) -> PyResult<Subscription> {
-    Subscription::open(py, &lift(py, Place::server(None, "subscribe"))?, pattern, timeout)
+    Subscription::open(py, &lift(py, Place::server(None, "subscribe"))?, pattern, from_, timeout)
 }

@@ -4,7 +4,9 @@
 //! errors in [`errors`]. What a forked child must not share with its parent is kept
 //! [per process](fork).
 
+mod batch;
 mod buffer;
+mod cancellation;
 mod client;
 mod convert;
 mod crossing;
@@ -21,6 +23,7 @@ mod input_pipe;
 mod keys;
 mod later;
 mod layout;
+mod lock;
 mod npy;
 mod output_pipe;
 mod output_stream;
@@ -31,10 +34,12 @@ mod put_dataset;
 mod put_file;
 mod records;
 mod region;
+mod reply;
 mod serve;
 mod shared_memory;
 mod stream;
 mod subscription;
+mod tied;
 mod turns;
 mod values;
 
@@ -46,6 +51,10 @@ mod _otto {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::batch::{Batch, batch};
+    #[pymodule_export]
+    use crate::cancellation::{cancel, cancelled};
+    #[pymodule_export]
     use crate::client::OttoClient;
     #[pymodule_export]
     use crate::dataset_memory::{DatasetMemory, element};
@@ -53,11 +62,13 @@ mod _otto {
     use crate::datasets::{OpenDataset, get_dataset, list_datasets, remove_dataset};
     #[pymodule_export]
     use crate::functions::{
-        delete, get, get_many, get_with_revision, incr, list_keys, publish, set, stats, subscribe,
-        wait,
+        append, delete, get, get_many, get_with_revision, incr, list_keys, publish, set, stats,
+        subscribe, ttl, wait,
     };
     #[pymodule_export]
     use crate::input_pipe::RecordReader;
+    #[pymodule_export]
+    use crate::lock::{Lock, barrier, lock, locks};
     #[pymodule_export]
     use crate::output_pipe::RecordWriter;
     #[pymodule_export]
@@ -68,6 +79,8 @@ mod _otto {
     use crate::put_file::put_file;
     #[pymodule_export]
     use crate::region::TaskDataRegion;
+    #[pymodule_export]
+    use crate::reply::{PendingReply, begin_barrier, begin_wait};
     #[pymodule_export]
     use crate::serve::{Server, serve};
     #[pymodule_export]

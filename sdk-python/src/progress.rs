@@ -2,6 +2,7 @@
 
 use crate::crossing::blocking;
 use crate::exit::finish_at_exit;
+use crate::fork::{self, PerProcess};
 use crate::later;
 use crate::progress_report::Report;
 use otto_core::progress::Record;
@@ -9,8 +10,9 @@ use otto_core::run::Environment;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyIterator, PyTuple};
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A progress bar: counts what an iterable yields, or what `update()` is told.
 ///
@@ -21,14 +23,49 @@ pub(crate) struct Progress {
     /// An item is out that has not been counted.
     working: AtomicBool,
     report: Arc<Report>,
+    /// Free again once it is closed.
+    name: Mutex<Option<Name>>,
+}
+
+/// The names of this process's open bars: loops within loops, and in several threads, each have one.
+static NAMES: PerProcess<Mutex<HashSet<String>>> = PerProcess::new();
+
+/// What an open bar is called.
+struct Name {
+    text: String,
+    generation: u32,
+}
+
+impl Name {
+    /// `wanted` if no open bar is called that, else with a number behind it.
+    fn take(py: Python<'_>, wanted: &str) -> Name {
+        let mut names = NAMES.get(py).lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = wanted.to_owned();
+        let mut number = 1;
+        while names.contains(&text) {
+            number += 1;
+            text = format!("{wanted} {number}").trim_start().to_owned();
+        }
+        names.insert(text.clone());
+        Name { text, generation: fork::generation() }
+    }
+
+    fn give_back(self, py: Python<'_>) {
+        // A forked child has bars of its own.
+        if self.generation == fork::generation() {
+            NAMES.get(py).lock().unwrap_or_else(PoisonError::into_inner).remove(&self.text);
+        }
+    }
 }
 
 /// Reports how far a loop has come: to the run's display, else on standard error.
 ///
 /// With an iterable it yields its items and counts each when the next one is asked for; without
 /// one call `update()`. `total` is `len(iterable)` unless given. `description` names the bar where
-/// a task has several. The last state is reported at the end, also of a loop that fails, and
-/// nothing is raised where there is no server.
+/// a task has several; of open ones that would be called the same, the later get a number behind.
+/// Counting costs nanoseconds: reports are sent at most every 50 ms, by a thread. The last state is
+/// reported at the end, also of a loop that fails and when Python exits, and nothing is raised where
+/// there is no server.
 ///
 /// >>> import otto
 /// >>> with otto.serve():
@@ -52,16 +89,21 @@ pub(crate) fn progress(
     let iterator = iterable.map(|iterable| iterable.try_iter()).transpose()?;
     let length = || iterable.and_then(|iterable| iterable.len().ok()).map(|length| length as f64);
     let environment = Environment::from_process();
+    let name = Name::take(py, description.as_deref().unwrap_or_default());
     let report = Arc::new(Report::new(Record {
         task: environment.task_name.unwrap_or_default(),
-        id: description.unwrap_or_default(),
+        id: name.text.clone(),
         current: 0.0,
         total: total.filter(|total| (0.0..=f64::MAX).contains(total)).or_else(length),
         message: message.unwrap_or_default(),
     }));
     finish_at_exit(py, &report);
-    let progress =
-        Progress { iterator: iterator.map(Bound::unbind), working: AtomicBool::new(false), report };
+    let progress = Progress {
+        iterator: iterator.map(Bound::unbind),
+        working: AtomicBool::new(false),
+        report,
+        name: Mutex::new(Some(name)),
+    };
     // The bar shows although the first item may take its time.
     progress.count_to(py, 0.0);
     Ok(progress)
@@ -131,6 +173,10 @@ impl Progress {
 
     /// Reports the last state; a second time does nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let name = self.name.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(name) = name {
+            name.give_back(py);
+        }
         blocking(py, |_| {
             self.report.close();
             Ok(())

@@ -1,5 +1,6 @@
 //! `otto.serve()`: a run and its server inside this process.
 
+use crate::cancellation::server_changed;
 use crate::crossing::blocking;
 use crate::errors::lift;
 use crate::exit::finish_at_exit;
@@ -83,6 +84,7 @@ impl Server {
             ],
         );
         *server.begun() = Begun { saved: Some(saved?.unbind()), ..begun };
+        server_changed();
         Ok(slf)
     }
 
@@ -95,6 +97,7 @@ impl Server {
         if let Some(socket) = socket {
             close_idle(py, Path::new(&socket));
         }
+        server_changed();
         blocking(py, |_| self.serving.stop())?;
         match saved {
             Some(saved) => restore_variables(saved.bind(py)),

@@ -1,13 +1,18 @@
 //! Values by key: what `otto`'s functions and `OttoClient`'s methods both do.
 
+use crate::batch::set_operation;
 use crate::convert::{from_json, to_json};
 use crate::crossing::deadline;
 use crate::errors::{lift, usage};
 use crate::place::{Place, Store};
-use otto_core::{Condition, Error, ErrorKind, Json, Key, Pattern, Result};
+use otto_core::{Condition, Error, ErrorKind, Json, Key, Pattern};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// Longest time to live, in seconds, as the server has it.
+const TTL_SECONDS_MAX: f64 = 3_155_760_000.0;
 
 /// What to return where there is no value.
 pub(crate) enum Fallback<'py> {
@@ -42,13 +47,33 @@ pub(crate) fn condition(
 pub(crate) fn set(
     py: Python<'_>,
     place: &Place,
-    key: Result<Key>,
+    key: &Key,
     value: &Bound<'_, PyAny>,
     condition: Condition,
 ) -> PyResult<()> {
-    let key = lift(py, key)?;
     let value = to_json(value)?;
-    place.with(py, |store, _| store.values().set(&key, &value, condition))
+    place.with(py, |store, _| store.values().set(key, &value, condition))
+}
+
+/// Stores `value`, as a batch of one: what SET does not have.
+pub(crate) fn set_for(
+    py: Python<'_>,
+    server: PathBuf,
+    key: &Key,
+    value: &Bound<'_, PyAny>,
+    condition: Condition,
+    ttl: Option<f64>,
+) -> PyResult<()> {
+    let operation = set_operation(py, key, value, condition, ttl)?;
+    Place::with_client(py, server, |client, _| client.batch(&[operation])).map(drop)
+}
+
+/// A time to live.
+pub(crate) fn seconds(py: Python<'_>, ttl: f64) -> PyResult<Duration> {
+    match Duration::try_from_secs_f64(ttl) {
+        Ok(time) if !time.is_zero() && ttl <= TTL_SECONDS_MAX => Ok(time),
+        _ => Err(usage(py, format!("ttl is {ttl}: give seconds above 0, a hundred years at most"))),
+    }
 }
 
 pub(crate) fn get<'py>(
@@ -139,6 +164,23 @@ pub(crate) fn delete(py: Python<'_>, place: &Place, key: &str) -> PyResult<()> {
 pub(crate) fn incr(py: Python<'_>, place: &Place, key: &str, by: i64) -> PyResult<i64> {
     let key = lift(py, Key::parse(key))?;
     place.with(py, |store, _| store.values().increment(&key, by))
+}
+
+pub(crate) fn append(
+    py: Python<'_>,
+    server: PathBuf,
+    key: &str,
+    value: &Bound<'_, PyAny>,
+) -> PyResult<u64> {
+    let key = lift(py, Key::parse(key))?;
+    let value = to_json(value)?;
+    Place::with_client(py, server, |client, _| client.append(&key, &value))
+}
+
+pub(crate) fn ttl(py: Python<'_>, server: PathBuf, key: &str) -> PyResult<Option<f64>> {
+    let key = lift(py, Key::parse(key))?;
+    let left = Place::with_client(py, server, |client, _| client.ttl(&key))?;
+    Ok(left.map(|left| left.as_secs_f64()))
 }
 
 pub(crate) fn publish(

@@ -15,8 +15,14 @@ import pytest
 def outside_any_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tests make their own run, whatever they are run in."""
     for name in list(os.environ):
-        if name.startswith("OTTO_") and name != "OTTO_PREFIX":
+        if name.startswith("OTTO_") and name not in ("OTTO_PREFIX", "OTTO_SOAK"):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def sigterm_ends_the_tests() -> None:
+    """Examples of `cancelled()` leave it alone, as they do every handler that is there."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("SIGTERM"))
 
 
 @pytest.fixture

@@ -28,6 +28,14 @@ HARNESS = """if True:
         sent = time.monotonic()
         os.kill(os.getpid(), signal.SIGINT)
 
+    def hold():
+        # In another thread: locks do not nest.
+        lock = otto.lock("held")
+        holding = threading.Thread(target=lock.acquire)
+        holding.start()
+        holding.join()
+        return lock
+
     entered = threading.Event()
     threading.Thread(target=interrupt, daemon=True).start()
     prepared = eval(sys.argv[1])
@@ -69,6 +77,13 @@ CALLS = {
     ),
     "client_wait": ("otto.OttoClient()", "prepared.wait('never')"),
     "subscription": ("otto.subscribe()", "next(prepared)"),
+    "subscription_that_another_thread_reads": (
+        "otto.subscribe()",
+        "(threading.Thread(target=prepared.__next__, daemon=True).start(), next(prepared))",
+    ),
+    "lock": ("hold()", "otto.lock('held').acquire()"),
+    "barrier": ("None", "otto.barrier('ready', 2)"),
+    "wait_async": ("__import__('asyncio')", "prepared.run(otto.wait_async('never'))"),
     "input_without_writer": ("otto.input_pipe('s')", "next(prepared)"),
     "input_without_data": (
         "(otto.input_pipe('s'), os.open(os.environ['OTTO_RUN_DIR'] + '/s.fifo', os.O_RDWR))",
@@ -102,6 +117,9 @@ STOPPED = {
     "list": ("None", "otto.OttoClient().list_keys()"),
     "subscribe": ("None", "otto.subscribe()"),
     "progress": ("otto.progress(total=1)", "prepared.close()"),
+    "cancelled": ("None", "otto.cancelled()"),
+    "batch": ("otto.batch()", "(prepared.incr('a'), prepared.send())"),
+    "locks": ("None", "otto.locks()"),
 }
 
 

@@ -62,6 +62,37 @@ def test_a_loop_that_does_not_end_reports_how_far_it_came(server: otto.Server, h
     assert bars()[how]["current"] == (5 if how == "item" else 3)
 
 
+def test_bars_that_are_open_at_once_have_names_of_their_own(server: otto.Server) -> None:
+    for _ in otto.progress(range(2)):
+        for _ in otto.progress(range(3)):
+            for _ in otto.progress(range(4), description="deep"):
+                pass
+    assert {name: bar["current"] for name, bar in bars().items()} == {"": 2, "2": 3, "deep": 4}
+    rows = [otto.progress(description="rows") for _ in range(3)]
+    rows[1].close()
+    rows.append(otto.progress(description="rows"))
+    rows[3].update(7)
+    for bar in rows:
+        bar.close()
+    assert bars()["rows 2"]["current"] == 7
+    assert {"rows", "rows 2", "rows 3"} <= bars().keys()
+    otto.progress(total=5).update(1)
+    assert bars()[""]["total"] == 5
+
+
+def test_a_loop_that_is_left_open_in_a_worker_reports_its_end(server: otto.Server) -> None:
+    code = (
+        "import multiprocessing, otto\n"
+        "def work():\n"
+        "    global bar\n"
+        "    bar = otto.progress(total=9, description='worker'); bar.update(4)\n"
+        "child = multiprocessing.get_context('fork').Process(target=work)\n"
+        "child.start(); child.join()\n"
+    )
+    python(code)
+    assert bars()["worker"]["current"] == 4
+
+
 def test_it_reports_at_most_twenty_times_a_second(server: otto.Server) -> None:
     import time
 

@@ -7,15 +7,23 @@
 '1.2.3'
 """
 
+from otto._awaiting import barrier_async, wait_async
 from otto._datasets import Dataset, DatasetWriter, create_dataset, open_dataset, put_dataset
 from otto._otto import (
+    Batch,
     Event,
+    Lock,
     OttoClient,
     Progress,
     Server,
     SharedMemory,
     Subscription,
     TaskDataRegion,
+    append,
+    barrier,
+    batch,
+    cancel,
+    cancelled,
     delete,
     get,
     get_dataset,
@@ -24,6 +32,8 @@ from otto._otto import (
     incr,
     list_datasets,
     list_keys,
+    lock,
+    locks,
     progress,
     publish,
     remove_dataset,
@@ -31,6 +41,7 @@ from otto._otto import (
     set,
     stats,
     subscribe,
+    ttl,
     wait,
 )
 from otto._streams import InputPipe, OutputPipe, input_pipe, output_pipe
@@ -50,12 +61,14 @@ from otto.errors import (
 )
 
 __all__ = [
+    "Batch",
     "ConditionFailed",
     "Corrupt",
     "Dataset",
     "DatasetWriter",
     "Event",
     "InputPipe",
+    "Lock",
     "MissingPackage",
     "NoRun",
     "NotFound",
@@ -73,6 +86,12 @@ __all__ = [
     "TimedOut",
     "Unreachable",
     "UsageError",
+    "append",
+    "barrier",
+    "barrier_async",
+    "batch",
+    "cancel",
+    "cancelled",
     "create_dataset",
     "delete",
     "get",
@@ -83,6 +102,8 @@ __all__ = [
     "input_pipe",
     "list_datasets",
     "list_keys",
+    "lock",
+    "locks",
     "open_dataset",
     "output_pipe",
     "progress",
@@ -93,5 +114,7 @@ __all__ = [
     "set",
     "stats",
     "subscribe",
+    "ttl",
     "wait",
+    "wait_async",
 ]

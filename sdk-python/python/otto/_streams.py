@@ -7,6 +7,8 @@ nothing ties a stream to a loop, and a cancelled task has taken no record.
 from __future__ import annotations
 
 from otto import _otto
+from otto._awaiting import Wait as _Wait
+from otto._awaiting import loop as _loop
 
 # InputPipe[str], as the stubs have it.
 _GenericAlias = type(list[int])
@@ -201,52 +203,3 @@ class OutputPipe(_otto.RecordWriter):
             raise
         self._give_up(False)
         self._push()
-
-
-def _loop() -> object:
-    # Imported by those who use it: it takes ten times as long as all of this package.
-    import asyncio
-
-    return asyncio.get_running_loop()
-
-
-class _Wait:
-    """One task's wait for a descriptor, with a copy of it that nobody else registers or closes."""
-
-    __slots__ = ("_descriptor", "_future", "_loop")
-
-    def __init__(self, descriptor: int) -> None:
-        import os
-
-        self._loop = _loop()
-        self._future = self._loop.create_future()
-        self._descriptor = os.dup(descriptor)
-
-    async def until(self, deadline: float | None, *, write: bool) -> bool:
-        """Whether it was ready before the deadline, or the wait was ended."""
-        import os
-
-        loop, descriptor = self._loop, self._descriptor
-        add, remove = loop.add_reader, loop.remove_reader
-        if write:
-            add, remove = loop.add_writer, loop.remove_writer
-        timer = None
-        try:
-            add(descriptor, self._end, True)
-            if deadline is not None:
-                timer = loop.call_at(deadline, self._end, False)
-            return await self._future
-        finally:
-            if timer is not None:
-                timer.cancel()
-            if not loop.is_closed():
-                remove(descriptor)
-            os.close(descriptor)
-
-    def wake(self) -> None:
-        """Ends the wait, from any thread."""
-        self._loop.call_soon_threadsafe(self._end, True)
-
-    def _end(self, ready: bool) -> None:
-        if not self._future.done():
-            self._future.set_result(ready)

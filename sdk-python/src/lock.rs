@@ -1,0 +1,353 @@
+//! `otto.lock()`: locks that vanish with whoever holds them.
+
+use crate::convert::from_json;
+use crate::crossing::deadline;
+use crate::errors::{lift, usage};
+use crate::fork::PerProcess;
+use crate::place::Place;
+use crate::tied::{self, Tied};
+use otto_core::socket::{Client, Pending};
+use otto_core::{Key, Pattern};
+use pyo3::prelude::*;
+use pyo3::types::{PyEllipsis, PyTuple};
+use std::collections::{HashMap, HashSet};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Who holds a lock within this process.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Holder {
+    Thread(i32),
+    /// A task of an event loop, by its address.
+    Task(usize),
+}
+
+/// Which of this process's threads and tasks have, or wait for, which lock of which server.
+static HOLDERS: PerProcess<Mutex<HashSet<(PathBuf, String, Holder)>>> = PerProcess::new();
+
+/// A lock of the run, by its name; made by `otto.lock()`.
+///
+/// Any number of threads and tasks may use the same object: each acquires it for itself.
+#[pyclass(module = "otto", frozen)]
+pub(crate) struct Lock {
+    server: PathBuf,
+    name: String,
+    key: Key,
+    slots: u32,
+    timeout: Option<f64>,
+    /// Locked with the GIL held only.
+    held: Mutex<HashMap<Holder, Held>>,
+}
+
+enum Held {
+    /// Waited for by a task.
+    Awaited(Tied<Pending>),
+    Granted(Tied<Client>, u64),
+}
+
+impl Held {
+    fn is_ours(&self) -> bool {
+        match self {
+            Held::Awaited(pending) => pending.is_ours(),
+            Held::Granted(client, _) => client.is_ours(),
+        }
+    }
+}
+
+/// The lock `name` of the run: one process, thread or task at a time holds it, or `slots` of them.
+///
+/// A `with` block waits for it, up to `timeout` seconds (`TimedOut`), in the order of asking, and
+/// has its token: a number that grows from holder to holder, so that who stores things elsewhere
+/// can tell a late holder from the present one. The lock is bound to a connection of its own:
+/// whatever ends this process frees it, and a forked child does not have it. It does not nest:
+/// asking for what this thread holds already is an error. `acquire()` and `release()` do the same
+/// without a block; in coroutines it is `async with`, and each task acquires for itself.
+///
+/// >>> import otto
+/// >>> with otto.serve():
+/// ...     with otto.lock("db") as token:
+/// ...         otto.locks()[0]["holders"][0]["token"] == token
+/// ...     otto.locks()
+/// True
+/// []
+#[pyfunction]
+#[pyo3(signature = (name, slots=1, timeout=None))]
+pub(crate) fn lock(py: Python<'_>, name: &str, slots: i64, timeout: Option<f64>) -> PyResult<Lock> {
+    Lock::new(py, lift(py, Place::server(None, "lock"))?, name, slots, timeout)
+}
+
+/// Who holds the locks that match `pattern`, and how many wait for them.
+///
+/// A list of dicts: "name", "slots", "waiting" and "holders", each with "token", "pid", "seconds"
+/// and, where it is known, "task".
+///
+/// >>> import os, otto
+/// >>> with otto.serve(), otto.lock("db", slots=2):
+/// ...     db, = otto.locks()
+/// ...     print(db["slots"], db["waiting"], db["holders"][0]["pid"] == os.getpid())
+/// 2 0 True
+#[pyfunction]
+#[pyo3(signature = (pattern="*"))]
+pub(crate) fn locks<'py>(py: Python<'py>, pattern: &str) -> PyResult<Bound<'py, PyAny>> {
+    locks_at(py, lift(py, Place::server(None, "locks"))?, pattern)
+}
+
+pub(crate) fn locks_at<'py>(
+    py: Python<'py>,
+    server: PathBuf,
+    pattern: &str,
+) -> PyResult<Bound<'py, PyAny>> {
+    let pattern = lift(py, Pattern::parse(pattern))?;
+    let locks = Place::with_client(py, server, |client, _| client.locks(&pattern))?;
+    from_json(py, &locks)
+}
+
+/// Waits until `count` have come to the barrier `name`, and returns as which of them this one came.
+///
+/// The first is 1. The next to come begin a new round. Whoever goes away before, also by `TimedOut`
+/// after `timeout` seconds, is not counted.
+///
+/// >>> import otto, threading
+/// >>> with otto.serve():
+/// ...     other = threading.Thread(target=otto.barrier, args=("ready", 2))
+/// ...     other.start()
+/// ...     otto.barrier("ready", 2, timeout=30) in (1, 2)
+/// ...     other.join()
+/// True
+#[pyfunction]
+#[pyo3(signature = (name, count, timeout=None))]
+pub(crate) fn barrier(
+    py: Python<'_>,
+    name: &str,
+    count: i64,
+    timeout: Option<f64>,
+) -> PyResult<u32> {
+    barrier_at(py, &lift(py, Place::server(None, "barrier"))?, name, count, timeout)
+}
+
+pub(crate) fn barrier_at(
+    py: Python<'_>,
+    server: &Path,
+    name: &str,
+    count: i64,
+    timeout: Option<f64>,
+) -> PyResult<u32> {
+    let name = lift(py, Key::parse(name))?;
+    let count = at_least_one(py, "count", count)?;
+    let deadline = deadline(py, timeout)?;
+    // Of its own: an arrival that is given up must not be counted.
+    let mut connection = tied::connect(py, server)?;
+    tied::call(py, &mut connection, |client, tick| client.barrier(&name, count, deadline, tick))
+}
+
+pub(crate) fn at_least_one(py: Python<'_>, what: &str, number: i64) -> PyResult<u32> {
+    match u32::try_from(number) {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(usage(py, format!("{what} is {number}: give 1 or more"))),
+    }
+}
+
+impl Lock {
+    pub(crate) fn new(
+        py: Python<'_>,
+        server: PathBuf,
+        name: &str,
+        slots: i64,
+        timeout: Option<f64>,
+    ) -> PyResult<Lock> {
+        // Whatever is wrong with it is said here and not by the first use.
+        deadline(py, timeout)?;
+        let key = lift(py, Key::parse(name))?;
+        let slots = at_least_one(py, "slots", slots)?;
+        let held = Mutex::default();
+        Ok(Lock { server, name: name.to_owned(), key, slots, timeout, held })
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<Holder, Held>> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        // A forked child has nothing of what its parent held.
+        held.retain(|_, held| held.is_ours());
+        held
+    }
+
+    /// Notes that `holder` wants it; an error where it has it, or waits, already.
+    fn enter(&self, py: Python<'_>, holder: Holder) -> PyResult<()> {
+        if self.holders(py).insert((self.server.clone(), self.name.clone(), holder)) {
+            return Ok(());
+        }
+        let (who, how) = match holder {
+            Holder::Thread(_) => ("thread", ""),
+            Holder::Task(_) => ("task", ", or waits for it"),
+        };
+        let name = &self.name;
+        Err(usage(py, format!("this {who} holds lock {name} already{how}: locks do not nest")))
+    }
+
+    fn leave(&self, py: Python<'_>, holder: Holder) {
+        self.holders(py).remove(&(self.server.clone(), self.name.clone(), holder));
+    }
+
+    fn holders(&self, py: Python<'_>) -> MutexGuard<'_, HashSet<(PathBuf, String, Holder)>> {
+        HOLDERS.get(py).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self, py: Python<'_>, holder: Holder) -> PyResult<u64> {
+        let deadline = deadline(py, self.timeout)?;
+        let mut connection = tied::connect(py, &self.server)?;
+        let token = tied::call(py, &mut connection, |client, tick| {
+            client.lock(&self.key, self.slots, deadline, tick)
+        })?;
+        self.held().insert(holder, Held::Granted(connection, token));
+        Ok(token)
+    }
+
+    /// Asks for it and does not wait; the descriptor to watch for the answer.
+    fn ask(&self, py: Python<'_>, holder: Holder) -> PyResult<RawFd> {
+        let deadline = deadline(py, self.timeout)?;
+        let connection = tied::connect(py, &self.server)?;
+        let pending = connection.map(|client| client.begin_lock(&self.key, self.slots, deadline));
+        let Some(mut pending) = lift(py, pending)? else { return Ok(-1) };
+        let descriptor = pending.get().map_or(-1, |pending| pending.as_fd().as_raw_fd());
+        self.held().insert(holder, Held::Awaited(pending));
+        Ok(descriptor)
+    }
+
+    /// Gives back what `holder` has; false where that is nothing.
+    fn give_back(&self, py: Python<'_>, holder: Holder) -> PyResult<bool> {
+        let Some(held) = self.held().remove(&holder) else { return Ok(false) };
+        self.leave(py, holder);
+        match held {
+            // By a word of ours: then it is free when this returns.
+            Held::Granted(mut client, _) => {
+                tied::call(py, &mut client, |client, _| client.unlock(&self.key)).map(|()| true)
+            }
+            Held::Awaited(_) => Ok(true),
+        }
+    }
+}
+
+fn this_thread() -> Holder {
+    Holder::Thread(rustix::thread::gettid().as_raw_nonzero().get())
+}
+
+#[pymethods]
+impl Lock {
+    /// Waits for the lock and returns its token.
+    fn acquire(&self, py: Python<'_>) -> PyResult<u64> {
+        let holder = this_thread();
+        self.enter(py, holder)?;
+        self.take(py, holder).inspect_err(|_| self.leave(py, holder))
+    }
+
+    /// Gives back what this thread holds.
+    fn release(&self, py: Python<'_>) -> PyResult<()> {
+        if self.give_back(py, this_thread())? {
+            return Ok(());
+        }
+        Err(usage(py, format!("this thread does not hold lock {}", self.name)))
+    }
+
+    /// What the lock is called.
+    #[getter]
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The number of this thread's hold, None where it holds nothing. In a coroutine `async with`
+    /// gives the task's.
+    #[getter]
+    fn token(&self) -> Option<u64> {
+        match self.held().get(&this_thread()) {
+            Some(Held::Granted(_, token)) => Some(*token),
+            _ => None,
+        }
+    }
+
+    fn __enter__(&self, py: Python<'_>) -> PyResult<u64> {
+        self.acquire(py)
+    }
+
+    #[pyo3(signature = (*exception))]
+    fn __exit__(&self, py: Python<'_>, exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        leaving(exception, self.give_back(py, this_thread()))
+    }
+
+    fn __aenter__<'py>(slf: Bound<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        py.import("otto._awaiting")?.call_method1("acquire", (slf,))
+    }
+
+    #[pyo3(signature = (*exception))]
+    fn __aexit__<'py>(
+        slf: Bound<'py, Self>,
+        py: Python<'py>,
+        exception: Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        py.import("otto._awaiting")?.call_method1("release", (slf, exception))
+    }
+
+    fn __repr__(&self) -> String {
+        format!("otto.lock({:?}, slots={})", self.name, self.slots)
+    }
+
+    /// Asks for the lock on behalf of a task; the descriptor to watch for the answer.
+    fn _ask(&self, py: Python<'_>, task: usize) -> PyResult<RawFd> {
+        let holder = Holder::Task(task);
+        self.enter(py, holder)?;
+        self.ask(py, holder).inspect_err(|_| self.leave(py, holder))
+    }
+
+    /// The token of a task that asked, or `...` as long as others have the lock.
+    fn _answer<'py>(&self, py: Python<'py>, task: usize) -> PyResult<Bound<'py, PyAny>> {
+        let holder = Holder::Task(task);
+        let mut held = self.held();
+        let token = match held.get_mut(&holder) {
+            Some(Held::Awaited(pending)) => match pending.get() {
+                Some(pending) => lift(py, pending.reply())?,
+                None => None,
+            },
+            _ => None,
+        };
+        let Some(token) = token else {
+            return Ok(PyEllipsis::get(py).to_owned().into_any());
+        };
+        if let Some(Held::Awaited(pending)) = held.remove(&holder)
+            && let Ok::<_, PyErr>(Some(client)) = pending.map(|pending| Ok(pending.into_client()))
+        {
+            let number = token.as_str().parse().unwrap_or_default();
+            held.insert(holder, Held::Granted(client, number));
+        }
+        from_json(py, &token)
+    }
+
+    /// Gives back what a task holds or waits for.
+    fn _give_back(&self, py: Python<'_>, task: usize) -> PyResult<()> {
+        self.give_back(py, Holder::Task(task)).map(drop)
+    }
+
+    #[getter]
+    fn _timeout(&self) -> Option<f64> {
+        self.timeout
+    }
+}
+
+impl Drop for Lock {
+    /// Whatever is held is free now, the connections being closed.
+    fn drop(&mut self) {
+        Python::try_attach(|py| {
+            let holders: Vec<Holder> = self.held().drain().map(|(holder, _)| holder).collect();
+            for holder in holders {
+                self.leave(py, holder);
+            }
+        });
+    }
+}
+
+/// The outcome of leaving a block: what the block raised comes first.
+fn leaving<T>(exception: &Bound<'_, PyTuple>, outcome: PyResult<T>) -> PyResult<()> {
+    let raised = exception.get_item(0).is_ok_and(|class| !class.is_none());
+    match outcome {
+        Err(error) if !raised => Err(error),
+        _ => Ok(()),
+    }
+}
