@@ -6,16 +6,16 @@ use super::parse::Args;
 use super::reply::{self, Failure, NOT_INTEGER};
 use super::strings::list_failure;
 use super::table::Command;
-use super::{Call, Done, Flow, key, value};
+use super::{Call, Done, Flow, key, key_at, value};
 
 impl Call<'_> {
     /// LPUSH and RPUSH.
     pub(super) fn push(&mut self, command: Command, args: &Args<'_>) -> Done {
         let end = if command == Command::LPush { End::First } else { End::Last };
-        let key = key(args.get(1))?;
+        let key = key_at(args, 1)?;
         let length = if args.len() == 3 {
             let mut json = std::mem::take(&mut self.dispatch.resp.json);
-            value::push_json(&mut json, args.get(2));
+            value::push_argument(&mut json, args, 2);
             let length = self.dispatch.push(key, end, &[json.as_str()]);
             self.dispatch.resp.give_back(json);
             length
@@ -41,7 +41,7 @@ impl Call<'_> {
                 Some(count.ok_or(Failure::Known(text))?)
             }
         };
-        let key = key(args.get(1))?;
+        let key = key_at(args, 1)?;
         let Some(count) = count else {
             let popped = self.dispatch.pop(key, end, 1).map_err(list_failure)?;
             match popped.as_deref() {

@@ -203,6 +203,20 @@ impl Call<'_> {
 #[inline]
 fn key(arg: &[u8]) -> Result<&str, Failure> {
     let Ok(key) = std::str::from_utf8(arg) else { return Err(not_utf8("key")) };
+    checked_key(key)
+}
+
+/// The key that the argument at `index` names.
+#[inline]
+fn key_at<'a>(args: &Args<'a>, index: usize) -> Result<&'a str, Failure> {
+    match args.text(index) {
+        Some(text) => checked_key(text),
+        None => key(args.get(index)),
+    }
+}
+
+#[inline]
+fn checked_key(key: &str) -> Result<&str, Failure> {
     match check_key(key) {
         Ok(()) => Ok(key),
         Err(error) => Err(Failure::Text(format!("ERR invalid key: {error}"))),

@@ -53,11 +53,20 @@ pub(in super::super) struct Parser {
 pub(in super::super) struct Args<'a> {
     input: &'a [u8],
     spans: &'a [Span],
+    /// The whole request, where all of it is UTF-8: looked at once instead of argument by argument.
+    text: Option<&'a str>,
 }
 
 impl<'a> Args<'a> {
     pub(super) fn new(input: &'a [u8], spans: &'a [Span]) -> Args<'a> {
-        Args { input, spans }
+        Args { input, spans, text: None }
+    }
+
+    /// The argument at `index`, where that is known to be UTF-8.
+    #[inline]
+    pub(super) fn text(&self, index: usize) -> Option<&'a str> {
+        let &(from, to) = self.spans.get(index)?;
+        self.text?.get(from as usize..to as usize)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -93,7 +102,8 @@ enum Line {
 impl Parser {
     /// The arguments of the request that [`cut`](Parser::cut) has just found at the start of `input`.
     pub(in super::super) fn args<'a>(&'a self, input: &'a [u8]) -> Args<'a> {
-        Args::new(input, &self.spans)
+        let text = input.get(..self.at).and_then(|request| std::str::from_utf8(request).ok());
+        Args { input, spans: &self.spans, text }
     }
 
     /// Reads on in `input`, which begins where the last piece that was cut ended.

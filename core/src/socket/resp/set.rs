@@ -86,7 +86,7 @@ impl Call<'_> {
         if args.len() > 3 {
             return self.set_with_options(args);
         }
-        self.put(key(args.get(1))?, args.get(2), Expiry::Never)?;
+        self.put_argument(args, 2)?;
         self.ok()
     }
 

@@ -7,7 +7,7 @@ use super::parse::Args;
 use super::reply::{self, Failure, NOT_FLOAT, NOT_INTEGER};
 use super::table::Command;
 use super::table::wrong_arity;
-use super::{Call, Done, Flow, key, no_list, value};
+use super::{Call, Done, Flow, key, key_at, no_list, value};
 use crate::error::ErrorKind;
 
 const OVERFLOW: Failure = Failure::Known("ERR increment or decrement would overflow");
@@ -15,7 +15,7 @@ const OVERFLOW: Failure = Failure::Known("ERR increment or decrement would overf
 impl Call<'_> {
     #[inline]
     pub(super) fn get(&mut self, args: &Args<'_>) -> Done {
-        match self.dispatch.store.get(key(args.get(1))?) {
+        match self.dispatch.store.get(key_at(args, 1)?) {
             Some(entry) => value::push_bulk(self.out, no_list(entry.value)?),
             None => reply::null(self.out),
         }
@@ -36,6 +36,18 @@ impl Call<'_> {
         let mut json = std::mem::take(&mut self.dispatch.resp.json);
         value::push_json(&mut json, bytes);
         let stored = self.dispatch.put(key, &json, expiry);
+        self.dispatch.resp.give_back(json);
+        stored?;
+        Ok(())
+    }
+
+    /// Stores the argument at `index` under the key before it.
+    #[inline]
+    pub(super) fn put_argument(&mut self, args: &Args<'_>, index: usize) -> Result<(), Failure> {
+        let key = key_at(args, index - 1)?;
+        let mut json = std::mem::take(&mut self.dispatch.resp.json);
+        value::push_argument(&mut json, args, index);
+        let stored = self.dispatch.put(key, &json, Expiry::Never);
         self.dispatch.resp.give_back(json);
         stored?;
         Ok(())
@@ -88,15 +100,16 @@ impl Call<'_> {
         let mut room = self.dispatch.store.room();
         let mut json = std::mem::take(&mut self.dispatch.resp.json);
         let mut refused = None;
-        for (arg, bytes) in args.from(1).zip(args.from(2)).step_by(2) {
+        for index in (2..args.len()).step_by(2) {
+            let bytes = args.get(index);
             json.clear();
             // A string of ordinary size can't outgrow any limit, whatever it needs as JSON.
             let long = bytes.len() > 4096;
             if long {
                 value::push_json(&mut json, bytes);
             }
-            let cost = arg.len() + json.len().max(bytes.len() * 6) + 128;
-            let checked = key(arg)
+            let cost = args.get(index - 1).len() + json.len().max(bytes.len() * 6) + 128;
+            let checked = key_at(args, index - 1)
                 .map(drop)
                 .and_then(|()| self.dispatch.store.check_value(&json).map_err(Failure::from));
             if let Err(failure) = checked {
@@ -117,8 +130,8 @@ impl Call<'_> {
         if let Some(failure) = refused {
             return Err(failure);
         }
-        for (arg, bytes) in args.from(1).zip(args.from(2)).step_by(2) {
-            self.put(key(arg)?, bytes, Expiry::Never)?;
+        for index in (2..args.len()).step_by(2) {
+            self.put_argument(args, index)?;
         }
         self.ok()
     }
@@ -143,7 +156,7 @@ impl Call<'_> {
 
     #[inline]
     pub(super) fn increment(&mut self, args: &Args<'_>, by: i64) -> Done {
-        let key = key(args.get(1))?;
+        let key = key_at(args, 1)?;
         let number = match self.dispatch.store.get(key) {
             Some(entry) => {
                 number::integer(&value::bytes(no_list(entry.value)?)).ok_or(NOT_INTEGER)?

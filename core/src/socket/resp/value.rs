@@ -4,6 +4,7 @@
 //! Every other JSON value reads as its text.
 
 use super::base64;
+use super::parse::Args;
 use super::reply;
 use crate::json::{push_string, unescape};
 use memchr::memchr;
@@ -21,6 +22,15 @@ pub(super) fn push_json(out: &mut String, bytes: &[u8]) {
             base64::push(out, bytes);
             out.push_str(BYTES_END);
         }
+    }
+}
+
+/// Appends the JSON text of the string that is the argument at `index`.
+#[inline]
+pub(super) fn push_argument(out: &mut String, args: &Args<'_>, index: usize) {
+    match args.text(index) {
+        Some(text) => push_string(out, text),
+        None => push_json(out, args.get(index)),
     }
 }
 
