@@ -54,9 +54,11 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when it does not hold it.
     pub fn unlock(&mut self, name: &Key) -> Result<()> {
-        self.call(&Request::Unlock { name: name.as_str() })?.received.of(name.as_str()).done()?;
+        let answer = self.call(&Request::Unlock { name: name.as_str() })?;
+        let done = answer.received.of(name.as_str()).done();
+        // Whatever the server says, it is not held now.
         self.wire.locks.retain(|held| **held != *name.as_str());
-        Ok(())
+        done
     }
 
     /// Who holds the locks that match, and how many wait, as a JSON array:

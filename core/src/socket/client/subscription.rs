@@ -55,7 +55,7 @@ impl Subscription {
         let (seq, epoch) = subscribe(&mut wire, pattern, from, deadline, &mut interrupt::check)?;
         let next = match from {
             From::Start => 1,
-            From::Now => seq + 1,
+            From::Now => seq.saturating_add(1),
             From::Seq(seq) => seq,
         };
         let place = Some(Place { pattern: pattern.clone(), next, epoch });
@@ -123,9 +123,12 @@ impl Subscription {
     fn is_new(&mut self, event: &Event) -> bool {
         let Some(place) = &mut self.place else { return true };
         match event.gap {
-            Some(gap) => place.next = gap.to.map_or(event.seq, |to| to + 1).max(place.next),
+            Some(gap) => {
+                let follows = gap.to.map_or(event.seq, |to| to.saturating_add(1));
+                place.next = follows.max(place.next);
+            }
             None if event.seq < place.next => return false,
-            None => place.next = event.seq + 1,
+            None => place.next = event.seq.saturating_add(1),
         }
         true
     }

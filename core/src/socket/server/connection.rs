@@ -18,6 +18,8 @@ pub(super) struct Connection {
     pub(super) stream: UnixStream,
     /// The process at the other end when it connected.
     pub(super) peer: Option<i32>,
+    /// The task that process belongs to, once it was looked for.
+    pub(super) task: Option<Option<String>>,
     pub(super) dialect: Option<Dialect>,
     /// Bytes of a request that is not whole, or that stand behind a wait.
     pub(super) input: Vec<u8>,
@@ -61,6 +63,7 @@ impl Connection {
         Connection {
             stream,
             peer,
+            task: None,
             dialect: None,
             input: Vec::new(),
             searched: 0,

@@ -181,7 +181,8 @@ impl EventLoop {
         let subscribes = replays || matches!(request, Request::Subscribe { .. });
         let Some(Some(connection)) = self.clients.get_mut(client) else { return };
         let peer = connection.peer;
-        match self.dispatch.execute(client, request, peer, || task_of_process(peer)) {
+        let task = || connection.task.get_or_insert_with(|| task_of_process(peer)).clone();
+        match self.dispatch.execute(client, request, peer, task) {
             Outcome::Reply(reply) => {
                 encode(dialect, &reply, &mut self.reply);
                 let refused = matches!(reply, Reply::Error(_));
