@@ -1,9 +1,11 @@
 //! The toolkit end to end: staged programs, real processes, sockets, signals.
 #![allow(missing_docs, reason = "tests are named by what they show")]
 
+mod coordination;
 mod datasets;
 mod docs;
 mod edges;
+mod events;
 mod examples;
 mod install;
 mod killed;
@@ -24,4 +26,6 @@ mod statuses;
 mod streams;
 mod terminal;
 mod tidy;
+mod values;
+mod watching;
 mod writers;

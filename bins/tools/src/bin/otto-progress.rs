@@ -17,6 +17,10 @@ fn progress(arguments: &Arguments) -> Done {
     if arguments.flag("watch") {
         return watch(&socket_of_run(arguments)?);
     }
+    if arguments.given("run").is_some() {
+        let message = "--run goes with --watch: progress is reported to this run";
+        return Err(Error::new(ErrorKind::Usage, message).into());
+    }
     let environment = Environment::from_process();
     let total = arguments.text("TOTAL");
     let record = Record {

@@ -20,7 +20,7 @@ pub static LOCK: Program = Program {
         option("timeout", "S", "Wait at most S seconds for it, then exit 4"),
         flag("who", "Print who holds the lock NAME [default: any lock]; * and ? match several")
             .conflicts_with(&["slots", "timeout", "hold", "COMMAND"]),
-        flag("json", "Print the holders as a JSON array").requires("who"),
+        flag("json", "Print the holders as a JSON array, with --who"),
         option(
             "hold",
             "PID",

@@ -12,7 +12,7 @@ pub static PROGRESS: Program = Program {
     arguments: &[
         option("id", "NAME", "Which bar, for a task that has several").conflicts_with(&["watch"]),
         flag("watch", "Show how far the tasks of a run are, until it ends"),
-        RUN.requires("watch"),
+        RUN,
         required("CURRENT", "How much is done: 0 or more")
             .unless(&["watch"])
             .conflicts_with(&["watch"]),

@@ -19,6 +19,10 @@ pub fn run(arguments: &Arguments) -> Done {
     if arguments.flag("who") {
         return who::run(arguments);
     }
+    if arguments.flag("json") {
+        let message = "--json goes with --who, which tells who holds a lock";
+        return Err(Error::new(ErrorKind::Usage, message).into());
+    }
     let wanted = Wanted::of(arguments)?;
     match arguments.given("hold") {
         Some(process) => background::run(&wanted, number("--hold", process)?),
