@@ -120,7 +120,7 @@ impl Job {
             stderr.into_iter().for_each(|mut pipe| drop(pipe.read_to_end(&mut all)));
             all
         });
-        Running { child, stdin, lines, out, err, what, started, limit: self.limit }
+        Running { child: Kept(child), stdin, lines, out, err, what, started, limit: self.limit }
     }
 
     /// Starts it and waits for its end.
@@ -130,9 +130,22 @@ impl Job {
     }
 }
 
+/// A child that ends with the test, also with one that fails.
+struct Kept(Child);
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // Whoever was waited for has ended, and its number may be another's.
+        if let Ok(None) = self.0.try_wait() {
+            let _ = killpg(Pid::from_raw(self.0.id().cast_signed()), Signal::SIGKILL);
+            let _ = self.0.wait();
+        }
+    }
+}
+
 /// A child that runs.
 pub struct Running {
-    child: Child,
+    child: Kept,
     stdin: Option<ChildStdin>,
     lines: Receiver<String>,
     out: JoinHandle<Vec<u8>>,
@@ -146,7 +159,7 @@ impl Running {
     /// Its process ID.
     #[must_use]
     pub fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().cast_signed())
+        Pid::from_raw(self.child.0.id().cast_signed())
     }
 
     /// The next line of its standard output, when it comes.
@@ -209,7 +222,7 @@ impl Running {
         self.stdin = None;
         let mut late = false;
         let status = loop {
-            match self.child.try_wait().expect("our own child") {
+            match self.child.0.try_wait().expect("our own child") {
                 Some(status) => break status,
                 None if Instant::now() > due && !late => {
                     late = true;
