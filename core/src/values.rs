@@ -120,7 +120,7 @@ pub(crate) fn appended(current: Option<&Json>, value: &Json) -> Result<(Json, u6
     let comma = if inside.is_empty() { "" } else { "," };
     // Parsed anew, since it may have become too deep.
     let list = Json::parse(&format!("[{inside}{comma}{}]", value.as_str()))?;
-    let length = elements(list.as_str()).len() as u64;
+    let length = elements(list.as_str()).count() as u64;
     Ok((list, length))
 }
 

@@ -68,17 +68,19 @@ pub(crate) fn members(text: &str) -> Result<(Vec<(&str, &str)>, Shape)> {
 }
 
 /// The elements of the array that `text`, checked and compact JSON, holds; none for another value.
-pub(crate) fn elements(text: &str) -> Vec<&str> {
+pub(crate) fn elements(text: &str) -> impl Iterator<Item = &str> {
     let mut scanner = Scanner::new(text.as_bytes());
-    let mut elements = Vec::new();
-    let mut at = 1;
-    while text.starts_with('[') && !matches!(scanner.peek(at), Some(b']') | None) {
+    let mut at = if text.starts_with('[') { 1 } else { text.len() };
+    std::iter::from_fn(move || {
+        if matches!(scanner.peek(at), Some(b']') | None) {
+            return None;
+        }
         // Checked before, so this never fails.
-        let Ok(end) = scanner.value(at, &mut Nothing) else { break };
-        elements.push(&text[at..end]);
+        let end = scanner.value(at, &mut Nothing).ok()?;
+        let element = &text[at..end];
         at = end + usize::from(scanner.peek(end) == Some(b','));
-    }
-    elements
+        Some(element)
+    })
 }
 
 /// Its methods take the place where something begins and return the one behind it: a place that

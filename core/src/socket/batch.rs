@@ -25,15 +25,16 @@ pub(super) fn parse(operations: &str) -> Result<Vec<Step<'_>>> {
     if !operations.starts_with('[') {
         return Err(Error::usage("a batch is an array of operations"));
     }
-    let operations = elements(operations);
-    if operations.len() > BATCH_OPERATIONS_MAX {
-        let count = operations.len();
-        return Err(Error::usage(format!(
-            "batch of {count} operations: at most {BATCH_OPERATIONS_MAX} are allowed"
-        )));
+    let mut steps = Vec::new();
+    for (at, operation) in elements(operations).enumerate() {
+        if at == BATCH_OPERATIONS_MAX {
+            let message =
+                format!("a batch has at most {BATCH_OPERATIONS_MAX} operations: send several");
+            return Err(Error::usage(message));
+        }
+        steps.push(Step::parse(operation).map_err(|error| of_step(at, &error))?);
     }
-    let steps = operations.into_iter().enumerate();
-    steps.map(|(at, text)| Step::parse(text).map_err(|error| of_step(at, &error))).collect()
+    Ok(steps)
 }
 
 /// Makes sure that every step can be carried out after those before it, with none carried out.

@@ -49,7 +49,7 @@ fn all_or_none() {
     assert_eq!(own.batch(&[]).unwrap(), []);
     let many = vec![Operation::increment(&key("n"), 1); BATCH_OPERATIONS_MAX + 1];
     let error = own.batch(&many).unwrap_err().to_string();
-    assert!(error.starts_with("batch of 16385 operations: at most 16384"), "{error}");
+    assert!(error.starts_with("a batch has at most 16384 operations"), "{error}");
     assert_eq!(own.batch(&many[1..]).unwrap().len(), BATCH_OPERATIONS_MAX);
     assert_eq!(own.get(&key("n")).unwrap().unwrap().as_str(), "16384");
 }
@@ -118,6 +118,33 @@ fn appending_is_counted_and_told() {
         assert_eq!(event.kind, EventKind::Append);
         assert_eq!(event.value.unwrap().as_str(), value);
     }
+}
+
+/// A list is one level more than its elements, and an event of it must be read by those who listen.
+#[test]
+fn lists_nest_no_deeper_than_any_value() {
+    let serving = Serving::start();
+    let mut own = client(&serving);
+    let mut events = client(&serving).subscribe(&Pattern::all()).unwrap();
+    let nested = |levels: usize| {
+        Json::parse(&format!("{}{}", "[".repeat(levels), "]".repeat(levels))).unwrap()
+    };
+    let deepest = otto_core::limits::JSON_DEPTH_MAX;
+    let error = own.append(&key("l"), &nested(deepest)).unwrap_err().to_string();
+    assert_eq!(error, "l: nested deeper than 128 levels");
+    let error = own.batch(&[Operation::append(&key("l"), &nested(deepest))]).unwrap_err();
+    assert!(error.to_string().contains("nested deeper"), "{error}");
+    assert_eq!(own.append(&key("l"), &nested(deepest - 1)).unwrap(), 1);
+    own.set(&key("v"), &nested(deepest), Condition::Always).unwrap();
+    for name in ["l", "v"] {
+        let deadline = Some(Instant::now() + Duration::from_secs(30));
+        let event = events.next(deadline, &mut || Ok(())).unwrap().unwrap();
+        assert_eq!(event.key, name);
+        assert_eq!(own.get(&key(name)).unwrap().unwrap(), nested(deepest));
+    }
+    let other = Serving::start();
+    other.handle().restore(&serving.handle().snapshot().unwrap()).unwrap();
+    assert_eq!(other.handle().get(&key("v")).unwrap().unwrap(), nested(deepest));
 }
 
 /// However long nobody has asked for anything, a key lives as long as it was told to.

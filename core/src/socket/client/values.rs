@@ -65,7 +65,7 @@ impl Client {
         }
         text.push(']');
         let results = self.call(&Request::Batch { operations: Cow::Owned(text) })?.json()?;
-        Ok(elements(results.as_str()).into_iter().map(checked).collect())
+        Ok(elements(results.as_str()).map(checked).collect())
     }
 
     /// How long `key` will still be there; `None`: until it is removed.

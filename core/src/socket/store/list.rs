@@ -24,7 +24,7 @@ impl List {
         if !text.starts_with('[') {
             return None;
         }
-        let elements: VecDeque<Box<str>> = elements(text).into_iter().map(Box::from).collect();
+        let elements: VecDeque<Box<str>> = elements(text).map(Box::from).collect();
         Some(List { bytes: elements.iter().map(|element| element.len()).sum(), elements })
     }
 

@@ -11,8 +11,9 @@ pub(super) use list::{End, List};
 pub(super) use trial::Trial;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::json::Json;
 use crate::key::Pattern;
-use crate::limits::LIST_BYTES_MAX;
+use crate::limits::{JSON_DEPTH_MAX, LIST_BYTES_MAX};
 use expiries::Expiries;
 use slot::{ListSlot, Slot};
 use std::borrow::Cow;
@@ -171,7 +172,7 @@ impl Store {
     ) -> Result<(u64, usize)> {
         let mut added = 0;
         for element in elements {
-            self.check_value(element.as_ref())?;
+            self.check_element(key, element.as_ref())?;
             added += element.as_ref().len() + ELEMENT_BYTES;
         }
         let revision = self.sequence + 1;
@@ -296,6 +297,20 @@ impl Store {
     /// cursor to go on with, 0 at the end. A key that stays is shown for certain.
     pub(super) fn scan(&self, cursor: u64, count: usize, mut show: impl FnMut(&str)) -> u64 {
         self.table.scan(cursor, count, |slot| show(slot.key()))
+    }
+
+    /// Refuses what can't be an element of the list under `key`: above the limit, or as deep as a
+    /// value may be, so that the list would be deeper.
+    fn check_element(&self, key: &str, element: &str) -> Result<()> {
+        self.check_value(element)?;
+        if element.starts_with(['[', '{']) {
+            let opens = element.bytes().filter(|byte| matches!(byte, b'[' | b'{')).count();
+            if opens >= JSON_DEPTH_MAX && Json::check(format!("[{element}]").as_bytes()).is_err() {
+                let message = format!("{key}: nested deeper than {JSON_DEPTH_MAX} levels");
+                return Err(Error::new(ErrorKind::Usage, message));
+            }
+        }
+        Ok(())
     }
 
     /// Refuses a value above the limit.

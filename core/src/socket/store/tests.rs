@@ -136,6 +136,12 @@ fn a_snapshot_brings_everything_back() {
         store.bytes()
     });
     assert_eq!(text.lines().count(), 5, "{text}");
+    // Whoever has edited it may have laid it out otherwise.
+    let mut edited = Store::new(100, 1000);
+    edited.restore(&text.replace(',', " ,\n  "), 10_000).unwrap();
+    assert_eq!(edited.snapshot(0), other.snapshot(0));
+    let empty = Store::new(100, 1000).snapshot(0);
+    edited.restore(&empty, 0).unwrap();
     for bad in ["", "{}", "[]", r#"{"otto-store":2,"seq":1,"keys":{}}"#, &text[..text.len() - 4]] {
         assert!(Store::new(100, 1000).restore(bad, 0).is_err(), "{bad}");
     }

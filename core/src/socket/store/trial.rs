@@ -84,7 +84,7 @@ impl<'s> Trial<'s> {
 
     /// As [`Store::push`] of one element at the end; the new length.
     pub(in crate::socket) fn append(&mut self, key: &str, value: &str) -> Result<usize> {
-        self.store.check_value(value)?;
+        self.store.check_element(key, value)?;
         let draft = self.draft(key);
         let mut bytes = self.bytes + value.len() + ELEMENT_BYTES;
         let (length, json_bytes, cost) = match &draft.value {
@@ -94,7 +94,7 @@ impl<'s> Trial<'s> {
             }
             Shape::Text(text) if text.starts_with('[') => {
                 check_total(bytes, self.store.total_bytes_max)?;
-                let length = elements(text).len();
+                let length = elements(text).count();
                 // Brackets and commas are not kept.
                 let cost = text.len() - length.max(1) - 1 + length * ELEMENT_BYTES;
                 bytes = bytes - draft.cost + cost;
