@@ -18,6 +18,7 @@ mod pipe_looks;
 mod pipe_names;
 mod pipe_recordings;
 mod pipes;
+mod redis;
 mod runs;
 mod seed;
 mod serve;

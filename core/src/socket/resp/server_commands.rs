@@ -146,7 +146,7 @@ impl Call<'_> {
         for name in args.from(2) {
             match Command::find(name) {
                 Some(command) => table::push_description(self.out, command),
-                None => reply::null_array(self.out),
+                None => reply::null(self.out),
             }
         }
         Ok(Flow::Done)
