@@ -120,7 +120,14 @@ soak: ## the fault tests at their full counts (long)
 		OTTO_SOAK=1 OTTO_FIGURES="$(CURDIR)/target/figures" $(MAKE) test
 
 $(STAMPS)/test-tools: scripts/need.sh | $(STAMPS)/tools
-	@scripts/need.sh "$(PYTHON)" nc jq bats setpriv script
+	@scripts/need.sh "$(PYTHON)" nc jq bats setpriv script redis-server redis-cli redis-benchmark node npm
+	@touch $@
+
+# A Redis client of another language, which our server has to serve as well.
+$(STAMPS)/redis-clients: $(wildcard tests/redis/package*.json) | $(STAMPS)/test-tools
+	$(call step,the Node client of Redis into target/redis-clients)
+	@mkdir -p target/redis-clients && cp tests/redis/package*.json target/redis-clients/
+	cd target/redis-clients && npm ci --silent --no-audit --no-fund --ignore-scripts
 	@touch $@
 
 rust-test: $(STAMPS)/tools
@@ -135,7 +142,7 @@ bash-test: stage $(STAMPS)/test-tools
 	$(call step,bash tests)
 	$(TEST_ENV) bats sdk-bash/tests
 
-e2e-test: build $(STAMPS)/test-tools
+e2e-test: build $(STAMPS)/test-tools $(STAMPS)/redis-clients
 	$(call step,end to end)
 	$(TEST_ENV) cargo test --locked -p otto-e2e
 
@@ -150,7 +157,7 @@ lint: $(VENV)/.installed $(STAMPS)/wheel ## formatting and static checks of ever
 	cargo tree --locked --quiet --manifest-path benches/heed/Cargo.toml >/dev/null
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	$(call step,shell)
-	shellcheck -x -P . sdk-bash/otto.sh .ci/run scripts/*.sh examples/*/run tests/pairs/*.sh
+	shellcheck -x -P . sdk-bash/otto.sh .ci/run scripts/*.sh examples/*/run tests/pairs/*.sh tests/redis/*.sh
 	$(call step,Python)
 	$(VENV)/bin/ruff check
 	$(VENV)/bin/ruff format --check

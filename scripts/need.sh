@@ -23,7 +23,8 @@ package() {
     cc) echo gcc ;;
     setpriv) echo util-linux ;;
     script) echo bsdutils ;;
-    redis-benchmark) echo redis-tools ;;
+    redis-cli | redis-benchmark) echo redis-tools ;;
+    node) echo nodejs ;;
     pee) echo moreutils ;;
     *) echo "$1" ;;
   esac

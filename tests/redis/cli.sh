@@ -73,12 +73,14 @@ END
 
 # Many at once, as redis-cli takes them for mass insertion.
 for n in 1 2 3 4 5; do
+  # shellcheck disable=SC2016 # `$3` is the length of SET
   printf '*3\r\n$3\r\nSET\r\n$2\r\nk%d\r\n$2\r\nv%d\r\n' "$n" "$n"
 done | cli --pipe | grep -v '^All data\|^Last reply'
 cli mget k1 k5
 
 # What is published reaches who listens; the first line says how to stop listening.
 coproc listener { timeout 20 redis-cli -s "$socket" --csv subscribe news; }
+# shellcheck disable=SC2154 # coproc sets it
 listening=$listener_PID
 read -r -u "${listener[0]}" line
 read -r -u "${listener[0]}" line

@@ -1,4 +1,4 @@
-"""Ordinary use of redis-py on the socket given: the same lines come from our server and from Redis."""
+"""Ordinary use of redis-py on the socket given: our server and Redis make it print the same."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-//! The golden bytes of both dialects, whole, in every two pieces, byte by byte, and all at once.
+//! The golden bytes of all dialects, whole, in every two pieces, byte by byte, and all at once.
 
 use crate::wire::Serving;
 use std::path::Path;
@@ -48,8 +48,31 @@ fn binary(text: &str) -> Vec<u8> {
     bytes
 }
 
-fn files() -> [Vec<Exchange>; 2] {
-    [read("socket-text.txt", line), read("socket-binary.txt", binary)]
+/// `\r`, `\n`, `\\` and `\xff` stand for bytes, everything else for itself.
+fn resp(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut parts = text.split('\\');
+    bytes.extend_from_slice(parts.next().unwrap().as_bytes());
+    while let Some(part) = parts.next() {
+        let (byte, rest) = match part.as_bytes().first() {
+            Some(b'r') => (b'\r', &part[1..]),
+            Some(b'n') => (b'\n', &part[1..]),
+            Some(b'x') => (u8::from_str_radix(&part[1..3], 16).unwrap(), &part[3..]),
+            None => (b'\\', parts.next().unwrap()),
+            other => panic!("{other:?}"),
+        };
+        bytes.push(byte);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    bytes
+}
+
+fn files() -> [Vec<Exchange>; 3] {
+    [
+        read("socket-text.txt", line),
+        read("socket-binary.txt", binary),
+        read("socket-resp.txt", resp),
+    ]
 }
 
 #[track_caller]
