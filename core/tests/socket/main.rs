@@ -10,6 +10,7 @@ mod locks;
 mod place;
 mod progress;
 mod replay;
+mod resp;
 mod resuming;
 mod subscribers;
 mod vectors;

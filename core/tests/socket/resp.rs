@@ -1,0 +1,141 @@
+//! Redis's dialect beside the others, on one server.
+
+use crate::wire::{Serving, Wire};
+
+fn request(words: &str) -> Vec<u8> {
+    let words: Vec<&str> = words.split(' ').collect();
+    let mut out = format!("*{}\r\n", words.len());
+    for word in words {
+        out += &format!("${}\r\n{word}\r\n", word.len());
+    }
+    out.into_bytes()
+}
+
+/// Sends a request of RESP and insists on its reply.
+#[track_caller]
+fn gets(wire: &mut Wire, words: &str, reply: &str) {
+    wire.send(request(words));
+    comes(wire, reply);
+}
+
+#[track_caller]
+fn comes(wire: &mut Wire, reply: &str) {
+    let got = wire.exactly(reply.len());
+    assert_eq!(String::from_utf8_lossy(&got), reply);
+}
+
+#[test]
+fn values_are_the_same_in_every_dialect() {
+    let serving = Serving::start();
+    let (mut resp, mut text) = (serving.wire(), serving.wire());
+    gets(&mut resp, "SET a 1.10", "+OK\r\n");
+    assert_eq!(text.ask("GET a"), "\"1.10\"");
+    gets(&mut resp, "INCR n", ":1\r\n");
+    assert_eq!(text.ask("INCR n 6"), "7");
+    gets(&mut resp, "INCRBYFLOAT n 0.25", "$4\r\n7.25\r\n");
+    assert_eq!(text.ask("GET n"), "7.25");
+    resp.send(b"*3\r\n$3\r\nSET\r\n$1\r\nb\r\n$2\r\n\xff\"\r\n");
+    comes(&mut resp, "+OK\r\n");
+    assert_eq!(text.ask("GET b"), "{\"$bytes\":\"/yI=\"}");
+    resp.send(request("GET b"));
+    assert_eq!(resp.exactly(8), b"$2\r\n\xff\"\r\n");
+    for (json, read) in [
+        ("true", "$4\r\ntrue\r\n"),
+        ("null", "$4\r\nnull\r\n"),
+        ("{\"x\": [1.10]}", "$12\r\n{\"x\":[1.10]}\r\n"),
+        ("\"\\u00e9\\n\"", "$3\r\n\u{e9}\n\r\n"),
+    ] {
+        assert_eq!(text.ask(&format!("SET v {json}")), "OK");
+        gets(&mut resp, "GET v", read);
+    }
+    assert_eq!(text.ask("SET list [1,\"two\",{\"three\":3},[4]]"), "OK");
+    gets(&mut resp, "TYPE list", "+list\r\n");
+    let all = "*4\r\n$1\r\n1\r\n$3\r\ntwo\r\n$11\r\n{\"three\":3}\r\n$3\r\n[4]\r\n";
+    gets(&mut resp, "LRANGE list 0 -1", all);
+    gets(&mut resp, "RPUSH list five", ":5\r\n");
+    gets(&mut resp, "LPOP list", "$1\r\n1\r\n");
+    assert_eq!(text.ask("GET list"), "[\"two\",{\"three\":3},[4],\"five\"]");
+    gets(&mut resp, "RENAME list other", "+OK\r\n");
+    assert_eq!(text.ask("GET other"), "[\"two\",{\"three\":3},[4],\"five\"]");
+    // A list that is empty is one all the same.
+    assert_eq!(text.ask("SET empty []"), "OK");
+    gets(&mut resp, "LLEN empty", ":0\r\n");
+    gets(&mut resp, "BLPOP empty 0.001", "*-1\r\n");
+    gets(&mut resp, "RENAME empty moved", "+OK\r\n");
+    gets(&mut resp, "RPUSH moved x", ":1\r\n");
+}
+
+#[test]
+fn waits_end_by_writes_of_every_dialect() {
+    let serving = Serving::start();
+    let (mut resp, mut text) = (serving.wire(), serving.wire());
+    for (push, element) in [
+        ("APPEND q 7", "7"),
+        ("SET q [\"x\",\"y\"]", "x"),
+        ("BATCH [{\"key\":\"q\",\"append\":\"z\"}]", "y"),
+    ] {
+        resp.send(request("BLPOP none q 0"));
+        // What was left over from before is there at once.
+        if element != "y" {
+            serving.until("waiting", 1);
+        }
+        let _ = text.ask(push);
+        comes(&mut resp, &format!("*2\r\n$1\r\nq\r\n$1\r\n{element}\r\n"));
+    }
+    // From within the server's process, too.
+    gets(&mut resp, "DEL q", ":1\r\n");
+    resp.send(request("BRPOP q 0"));
+    serving.until("waiting", 1);
+    let key = otto_core::Key::parse("q").unwrap();
+    serving.handle().set(&key, &otto_core::Json::parse("[1,2]").unwrap()).unwrap();
+    comes(&mut resp, "*2\r\n$1\r\nq\r\n$1\r\n2\r\n");
+    // And the other way: a write of RESP ends a wait.
+    text.send("WAIT w 30\n");
+    serving.until("waiting", 1);
+    gets(&mut resp, "SET w done", "+OK\r\n");
+    assert_eq!(text.line(), "\"done\"");
+}
+
+#[test]
+fn messages_cross_dialects() {
+    let serving = Serving::start();
+    let (mut listener, mut resp) = (serving.wire(), serving.wire());
+    let (mut events, mut text) = (serving.wire(), serving.wire());
+    gets(&mut listener, "SUBSCRIBE news", "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n");
+    gets(&mut listener, "PSUBSCRIBE n*", "*3\r\n$10\r\npsubscribe\r\n$2\r\nn*\r\n:2\r\n");
+    assert_eq!(events.ask("SUBSCRIBE n*"), "OK");
+    // Two subscriptions there, one here.
+    gets(&mut resp, "PUBLISH news x\"y", ":3\r\n");
+    let message = "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$3\r\nx\"y\r\n";
+    let matched = "*4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$3\r\nx\"y\r\n";
+    comes(&mut listener, message);
+    comes(&mut listener, matched);
+    assert_eq!(events.line(), r#"{"seq":1,"event":"publish","key":"news","value":"x\"y"}"#);
+    assert_eq!(text.ask("PUBLISH news [1, 2]"), "OK");
+    comes(&mut listener, "*3\r\n$7\r\nmessage\r\n$4\r\nnews\r\n$5\r\n[1,2]\r\n");
+    comes(&mut listener, "*4\r\n$8\r\npmessage\r\n$2\r\nn*\r\n$4\r\nnews\r\n$5\r\n[1,2]\r\n");
+    assert_eq!(events.line(), r#"{"seq":2,"event":"publish","key":"news","value":[1,2]}"#);
+    // Writes are events there, no messages here.
+    gets(&mut resp, "RPUSH news a b", ":2\r\n");
+    assert_eq!(events.line(), r#"{"seq":3,"event":"append","key":"news","value":["a","b"]}"#);
+    listener.silent();
+}
+
+/// Whoever stops reading is told why it is disconnected; the others go on.
+#[test]
+fn a_subscriber_that_does_not_read_is_disconnected() {
+    let serving = Serving::start();
+    let (mut listener, mut resp) = (serving.wire(), serving.wire());
+    gets(&mut listener, "SUBSCRIBE news", "*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n");
+    let large = request(&format!("PUBLISH news {}", "x".repeat(1 << 20)));
+    for sent in 0.. {
+        assert!(sent < 100, "it is still served");
+        resp.send(&large);
+        if resp.exactly(4) == b":0\r\n" {
+            break;
+        }
+    }
+    let words = listener.last_words();
+    let last = words.rsplit("\r\n").nth(1).unwrap();
+    assert!(last.starts_with("-ERR too slow: "), "{last}");
+}
