@@ -282,7 +282,7 @@ impl Generator {
             ("CLIENT", "nothing"),
             ("CLIENT", ""),
             ("CONFIG", "GET save"),
-            ("CONFIG", "GET Appendonly maxmemory"),
+            ("CONFIG", "GET Appendonly"),
             ("CONFIG", "GET nothing-like-it"),
             ("CONFIG", ""),
             ("CONFIG", "nothing"),
