@@ -191,7 +191,7 @@ impl Generator {
                     args.push(self.seconds().into());
                 } else if self.one_in(8) {
                     args.push(self.pick(&["EXAT", "PXAT"]).into());
-                    args.push(self.pick(&["1", "0", "-7", "99999999999999", "x"]).into());
+                    args.push(self.pick(&["0", "-7", "99999999999999", "x"]).into());
                 }
                 exactly("SET", args)
             }
