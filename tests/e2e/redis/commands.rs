@@ -161,12 +161,13 @@ impl Generator {
     /// One command, sometimes with too few or too many arguments.
     pub(super) fn command(&mut self) -> (Command, Compared) {
         let (name, mut args, compared) = self.well_formed();
-        // Without their last word some of these tell what only one server is like.
-        let about = matches!(name, "INFO" | "COMMAND" | "CLIENT" | "HELLO");
-        if !about && self.one_in(40) {
-            args.pop();
-        } else if self.one_in(40) {
-            args.push(self.key().into());
+        // With another number of words some of these tell what only one server is like.
+        if !matches!(name, "INFO" | "COMMAND" | "CLIENT" | "HELLO") {
+            if self.one_in(40) {
+                args.pop();
+            } else if self.one_in(40) {
+                args.push(self.key().into());
+            }
         }
         let name = match self.below(3) {
             0 => name.to_ascii_lowercase(),
