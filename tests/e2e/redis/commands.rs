@@ -162,7 +162,7 @@ impl Generator {
     pub(super) fn command(&mut self) -> (Command, Compared) {
         let (name, mut args, compared) = self.well_formed();
         // With another number of words some of these tell what only one server is like.
-        if !matches!(name, "INFO" | "COMMAND" | "CLIENT" | "HELLO") {
+        if !matches!(name, "INFO" | "COMMAND" | "CLIENT" | "HELLO" | "SUBSCRIBE") {
             if self.one_in(40) {
                 args.pop();
             } else if self.one_in(40) {

@@ -96,7 +96,9 @@ impl Run {
                 let mut command = vec![b"SCAN".to_vec(), cursor];
                 command.extend(options.iter().cloned());
                 wire.send(&request(&command));
-                let parts = elements(&wire.receive());
+                let reply = wire.receive();
+                let parts = elements(&reply);
+                assert!(parts.len() == 2, "seed {}: {}", self.seed, shown(&reply));
                 let keys = elements(&parts[1]);
                 found.extend(keys);
                 let line = parts[0].windows(2).position(|pair| pair == b"\r\n").expect("a line");
