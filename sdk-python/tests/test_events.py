@@ -113,8 +113,9 @@ class Proxy:
                         pairs[client], pairs[server] = server, client
                     elif one in pairs:
                         other = pairs[one]
-                        if data := one.recv(1 << 16): other.sendall(data)
-                        else:
+                        try: data = one.recv(1 << 16); other.sendall(data)
+                        except OSError: data = b""
+                        if not data:
                             for end in one, other: pairs.pop(end).close()
             """
         self.process = subprocess.Popen(

@@ -14,6 +14,7 @@ def test_importing_otto_imports_next_to_nothing() -> None:
         "__future__",
         "atexit",
         "otto",
+        "otto._awaiting",
         "otto._datasets",
         "otto._otto",
         "otto._streams",
