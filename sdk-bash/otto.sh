@@ -83,8 +83,9 @@ __otto_fetch() {
 # A value of any size: a long one goes through standard input.
 otto_set() { __otto_store otto-set "$@"; }
 
-# otto_append [-g] [--json] KEY VALUE|-|@FILE: adds VALUE to the end of the list under KEY.
-otto_append() { __otto_store otto-set --append "$@"; }
+# otto_append [--json] KEY VALUE|-|@FILE: adds VALUE to the end of the list under KEY,
+# which is the full key, as everywhere but in otto_set.
+otto_append() { __otto_store otto-set --global --append "$@"; }
 
 # otto_publish [--json] CHANNEL VALUE|-|@FILE: tells subscribers; nothing is stored.
 otto_publish() { __otto_store otto-publish "$@"; }
