@@ -15,14 +15,17 @@ impl Client {
     /// connection, whatever ends it.
     ///
     /// ```
-    /// use otto_core::socket::Client;
-    /// use otto_core::{Key, Result};
-    /// fn alone(client: &mut Client) -> Result<()> {
-    ///     let name = Key::parse("database")?;
-    ///     let token = client.lock(&name, 1, None, &mut || Ok(()))?;
-    ///     println!("holder number {token}");
-    ///     client.unlock(&name)
-    /// }
+    /// use otto_core::socket::{Client, Options, Server};
+    /// use otto_core::{Key, Pattern};
+    /// # fn main() -> otto_core::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// let running = Server::bind(&folder.path().join("s"), Options::default())?.spawn();
+    /// let mut client = Client::connect(running.path())?;
+    /// let name = Key::parse("database")?;
+    /// let token = client.lock(&name, 1, None, &mut || Ok(()))?;
+    /// assert!(client.locks(&Pattern::all())?.as_str().contains(&format!("\"token\":{token}")));
+    /// client.unlock(&name)?;
+    /// # Ok(()) }
     /// ```
     ///
     /// # Errors
@@ -74,6 +77,22 @@ impl Client {
     /// Waits until `count` have come to the barrier `name`, and returns as which of them this one
     /// came, from 1 on. The next to come begin a new round.
     ///
+    /// ```
+    /// use otto_core::socket::{Client, Options, Server};
+    /// use otto_core::Key;
+    /// # fn main() -> otto_core::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// let running = Server::bind(&folder.path().join("s"), Options::default())?.spawn();
+    /// let mut both = [Client::connect(running.path())?, Client::connect(running.path())?];
+    /// let name = Key::parse("ready")?;
+    /// let places = std::thread::scope(|scope| {
+    ///     let wait = |client| scope.spawn(|| Client::barrier(client, &name, 2, None, &mut || Ok(())));
+    ///     both.each_mut().map(wait).map(|thread| thread.join().unwrap().unwrap())
+    /// });
+    /// assert_eq!(places.iter().sum::<u32>(), 1 + 2);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::TimedOut`](crate::ErrorKind::TimedOut) at the deadline, after which this one
     /// is not counted any more; [`ErrorKind::Io`](crate::ErrorKind::Io) when those who wait there
@@ -96,6 +115,19 @@ impl Client {
     }
 
     /// Asks `task`, or the whole run, to end.
+    ///
+    /// ```
+    /// use otto_core::TaskName;
+    /// use otto_core::socket::{Client, Options, Server};
+    /// # fn main() -> otto_core::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// let running = Server::bind(&folder.path().join("s"), Options::default())?.spawn();
+    /// let mut client = Client::connect(running.path())?;
+    /// let build = TaskName::parse("build")?;
+    /// client.cancel(Some(&build))?;
+    /// assert!(client.cancelled(Some(&build))? && !client.cancelled(None)?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when the server knows its tasks and

@@ -105,7 +105,7 @@ impl Client {
     /// happens. Changes that are not there any more are reported as one event of the kind
     /// [`EventKind::Gap`](super::EventKind::Gap). See [`Subscription::resuming`].
     ///
-    /// ```no_run
+    /// ```
     /// use otto_core::socket::{Client, EventKind, From, Options, Server};
     /// use otto_core::{Condition, Json, Key, Pattern, Values};
     /// # fn main() -> otto_core::Result<()> {

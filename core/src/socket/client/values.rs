@@ -52,6 +52,19 @@ impl Client {
 
     /// Carries out all of `operations`, in their order, or none: the results, one for each.
     ///
+    /// ```
+    /// use otto_core::socket::{Client, Operation, Options, Server};
+    /// use otto_core::{Json, Key};
+    /// # fn main() -> otto_core::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// let running = Server::bind(&folder.path().join("s"), Options::default())?.spawn();
+    /// let mut client = Client::connect(running.path())?;
+    /// let (stock, sold) = (Key::parse("stock")?, Key::parse("sold")?);
+    /// let sell = [Operation::increment(&stock, -1), Operation::append(&sold, &Json::string("pear"))];
+    /// assert_eq!(client.batch(&sell)?, [Json::number(-1), Json::number(1)]);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Condition`] naming the operation whose condition does not hold; whatever else
     /// is wrong with one of them. Nothing is changed then.
