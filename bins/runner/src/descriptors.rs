@@ -39,8 +39,8 @@ pub(crate) fn check(config: &Config, graph: &Graph, chosen: &[bool]) -> Result<(
     Ok(())
 }
 
-/// Raises the limit of open descriptors where this run needs more, and no further: tasks inherit
-/// it, and old programs that use select rely on a low one.
+/// Raises the limit of open descriptors where this run needs more, and no further. What clients of
+/// the server need beyond that it allows itself.
 pub(crate) fn allow(graph: &Graph, chosen: &[bool], jobs: usize) {
     let taking_part = |streaming: bool| {
         let tasks = (0..graph.len()).filter(|task| chosen[*task]);

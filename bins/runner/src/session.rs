@@ -9,7 +9,7 @@ use crate::environment::Common;
 use crate::inbox::{Inbox, Notice};
 use crate::signals::Signals;
 use crate::workspace::Workspace;
-use otto_core::run::{Descendants, Run, clean_dead_runs};
+use otto_core::run::{Descendants, DescriptorLimit, Run, clean_dead_runs};
 use otto_core::socket;
 
 /// Runs the plan and returns the status to exit with.
@@ -31,6 +31,7 @@ fn try_run(plan: &Plan, options: &Options) -> Result<u8, String> {
     nix::sys::prctl::set_child_subreaper(true)
         .map_err(|errno| format!("can't become a subreaper: {}", errno.desc()))?;
     clean_dead_runs().map_err(said)?;
+    let descriptors = DescriptorLimit::current();
     descriptors::allow(&plan.graph, &plan.chosen, jobs(plan, options));
     let home = std::env::home_dir().filter(|home| home.is_absolute());
     let home = home.ok_or("HOME is not set: it is where logs and outputs are kept")?;
@@ -43,6 +44,7 @@ fn try_run(plan: &Plan, options: &Options) -> Result<u8, String> {
         on_cancel: Some(Box::new(move |task| cancels.notice(Notice::Cancel { task }))),
         on_wait: Some(Box::new(move || waits.waiting())),
         progress_fifo: Some(run.progress_path()),
+        raise_descriptors: true,
         ..socket::Options::default()
     };
     let server = socket::Server::bind(&run.socket_path(), settings).map_err(said)?;
@@ -56,6 +58,7 @@ fn try_run(plan: &Plan, options: &Options) -> Result<u8, String> {
         chosen: &plan.chosen,
         jobs: jobs(plan, options),
         run: &run,
+        descriptors,
         server: server.handle().clone(),
         workspace: &workspace,
         common: Common::new(&run, server.path(), &plan.config.envs),

@@ -1,5 +1,6 @@
 //! A run: its number, its folders, its environment, who owns it and how it is cleaned up.
 
+mod descriptors;
 mod directory;
 mod ending;
 mod environment;
@@ -9,6 +10,7 @@ mod ownership;
 mod processes;
 mod remains;
 
+pub use descriptors::DescriptorLimit;
 pub use environment::{Environment, variable};
 pub use installation::Installation;
 pub use live::{LiveRun, live_run, live_runs};
@@ -18,6 +20,7 @@ pub(crate) use processes::was_running;
 pub use processes::{Process, processes_by_task, processes_of};
 pub use remains::clean_dead_runs;
 
+pub(crate) use descriptors::raise as raise_descriptors;
 pub(crate) use directory::{find_spilled, make_spilled, spilled};
 pub(crate) use ending::Belonging;
 

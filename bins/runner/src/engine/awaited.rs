@@ -2,6 +2,7 @@
 //! places are taken by tasks that wait for some which have none, nothing would ever happen again.
 
 use super::Engine;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Between two looks.
@@ -21,9 +22,22 @@ impl Engine<'_> {
         }
         self.look_at = now + PAUSE;
         // An error would be the server's end, which the next request reports.
-        for (_, name) in self.parts.server.waits().unwrap_or_default() {
-            let Some(task) = self.names.iter().position(|known| *known == name) else { continue };
-            if let Some(group) = self.schedule.take_towards(task)
+        let waits = self.parts.server.waits().unwrap_or_default();
+        let waiters: BTreeSet<&str> = waits.iter().filter_map(|(by, _)| by.as_deref()).collect();
+        for (_, name) in &waits {
+            let task = self.names.iter().position(|known| known == name);
+            let task = task.filter(|task| self.parts.chosen[*task]);
+            let group = match task {
+                Some(task) => self.schedule.take_towards(task),
+                // A key of no task can come from any, and whoever waits leaves its place to it.
+                None => {
+                    let at_work =
+                        self.live.iter().filter(|live| !waiters.contains(self.name(live.task)));
+                    let has_place = at_work.count() < self.parts.jobs;
+                    if has_place { self.schedule.next() } else { None }
+                }
+            };
+            if let Some(group) = group
                 && let Err(message) = self.start_group(&group)
             {
                 self.fail(1, message);

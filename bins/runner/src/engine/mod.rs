@@ -22,7 +22,7 @@ use crate::signals::Signals;
 use crate::streams::{Ends, Streams};
 use crate::work::Work;
 use crate::workspace::Workspace;
-use otto_core::run::Run;
+use otto_core::run::{DescriptorLimit, Run};
 use otto_core::socket::Handle;
 use std::collections::HashSet;
 use std::time::Instant;
@@ -37,6 +37,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) chosen: &'a [bool],
     pub(crate) jobs: usize,
     pub(crate) run: &'a Run,
+    /// What tasks are allowed, whatever this process has come to need.
+    pub(crate) descriptors: DescriptorLimit,
     pub(crate) server: Handle,
     pub(crate) workspace: &'a Workspace,
     pub(crate) common: Common,

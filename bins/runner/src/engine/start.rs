@@ -90,7 +90,9 @@ impl Engine<'_> {
                 output: self.streams.output(task),
             },
         );
-        Live::start(task, &mut command, folder, config.timeout)
-            .map_err(|error| format!("{}: {error}", invocation.program.display()))
+        let live = Live::start(task, &mut command, folder, config.timeout)
+            .map_err(|error| format!("{}: {error}", invocation.program.display()))?;
+        self.parts.descriptors.give_to(live.group.as_raw().unsigned_abs());
+        Ok(live)
     }
 }

@@ -2,12 +2,12 @@
 
 use anyhow::Context;
 use clap::ArgMatches;
-use otto_core::run::{Descendants, Installation, Run, clean_dead_runs, variable};
+use otto_core::run::{Descendants, DescriptorLimit, Installation, Run, clean_dead_runs, variable};
 use otto_core::socket::{Options, Running, Server};
 use otto_core::{Error, ErrorKind};
 use otto_tools::cli::{self, Given, number};
 use otto_tools::{Done, Foreground, ProgressLines, Saved, ending_signals, is_sent_on, load, print};
-use signal_hook::consts::SIGUSR1;
+use signal_hook::consts::{SIGTERM, SIGUSR1};
 use signal_hook::iterator::Signals;
 use std::ffi::OsString;
 use std::fs::File;
@@ -44,9 +44,17 @@ fn serve(arguments: &ArgMatches) -> Done {
     let mut display = ProgressLines::default();
     let options = Options {
         on_progress: Some(Box::new(move |record| display.show(&record))),
+        // As whoever sends the signal from elsewhere: the command is told, or serving ends.
+        on_cancel: Some(Box::new(|task| {
+            if task.is_none() {
+                let _ = signal_hook::low_level::raise(SIGTERM);
+            }
+        })),
         progress_fifo: Some(run.progress_path()),
+        raise_descriptors: true,
         ..Options::default()
     };
+    let limit = DescriptorLimit::current();
     let server = Server::bind(&socket, options)?.spawn();
     run.set_socket(&socket)?;
     let loaded = arguments.given("load").map(Path::new);
@@ -65,7 +73,7 @@ fn serve(arguments: &ArgMatches) -> Done {
     }
     announce(ready)?;
     let command = command(&words, &run, &socket, &installation);
-    let status = run_command(command, signals, saved.clone())?;
+    let status = run_command(command, &limit, signals, saved.clone())?;
     end(server, saved.as_deref(), status)
 }
 
@@ -145,12 +153,18 @@ fn command(words: &[&OsString], run: &Run, socket: &Path, installation: &Install
 }
 
 /// Runs the command in this program's place at the terminal, and passes on how it ended.
-fn run_command(mut command: Command, mut signals: Signals, saved: Option<Arc<Saved>>) -> Done {
+fn run_command(
+    mut command: Command,
+    limit: &DescriptorLimit,
+    mut signals: Signals,
+    saved: Option<Arc<Saved>>,
+) -> Done {
     let command = match Foreground::start("otto-serve", &mut command) {
         Ok(command) => command,
         Err(status) => return Ok(status),
     };
     let process = command.process();
+    process.iter().for_each(|process| limit.give_to(process.id));
     std::thread::spawn(move || {
         for signal in signals.forever() {
             if let Some(saved) = saved.as_ref().filter(|_| signal == SIGUSR1) {

@@ -8,6 +8,7 @@ use super::exchange::request_bytes_max;
 use super::handle::Order;
 use super::progress_fifo::ProgressFifo;
 use crate::limits::OUTPUT_TOTAL_BYTES_MAX;
+use crate::run::raise_descriptors;
 use crate::spin::Spin;
 use mio::event::Event;
 use mio::net::UnixListener;
@@ -49,6 +50,8 @@ pub(super) struct EventLoop {
     /// Places freed since the last look, which may have reported something of who had them.
     freed: Vec<usize>,
     clients_max: usize,
+    /// The limit of descriptors may be raised.
+    may_raise: bool,
     pub(super) value_bytes_max: usize,
     /// Longest request, in bytes.
     pub(super) request_bytes_max: usize,
@@ -94,6 +97,7 @@ impl EventLoop {
             free: Vec::new(),
             freed: Vec::new(),
             clients_max: options.clients_max,
+            may_raise: options.raise_descriptors,
             value_bytes_max: options.value_bytes_max,
             request_bytes_max: request_bytes_max(options.value_bytes_max),
             input_bytes: 0,
@@ -202,6 +206,8 @@ impl EventLoop {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if self.may_raise && is_out_of_descriptors(&error) && raise_descriptors() => {}
                 Err(_) => {
                     // Out of descriptors or memory: the queue keeps who comes meanwhile.
                     self.accept_after = Some(Instant::now() + ACCEPT_PAUSE);
@@ -367,6 +373,11 @@ impl EventLoop {
             }
         }
     }
+}
+
+/// Whether what is lacking is a descriptor of this process.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(nix::libc::EMFILE)
 }
 
 fn poll_once(poll: &mut Poll, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {

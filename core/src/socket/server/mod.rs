@@ -42,6 +42,9 @@ pub struct Options {
     pub on_cancel: Option<Box<dyn FnMut(Option<String>) + Send>>,
     /// Told, likewise, whenever a client begins to wait for a key that tasks may set.
     pub on_wait: Option<Box<dyn FnMut() + Send>>,
+    /// Whether this process may allow itself more descriptors, up to the hard limit, when clients
+    /// have taken all it was allowed: for programs that give their children the old limit.
+    pub raise_descriptors: bool,
     /// Where a FIFO is made from which records of progress are read too, a line each:
     /// `task TAB id TAB current TAB total or - TAB message`.
     pub progress_fifo: Option<PathBuf>,
@@ -57,6 +60,7 @@ impl Default for Options {
             on_progress: None,
             on_cancel: None,
             on_wait: None,
+            raise_descriptors: false,
             progress_fifo: None,
         }
     }
