@@ -1,8 +1,11 @@
 //! The toolkit end to end: staged programs, real processes, sockets, signals.
 #![allow(missing_docs, reason = "tests are named by what they show")]
 
+mod cancelling;
+mod circles;
 mod coordination;
 mod datasets;
+mod descriptors;
 mod docs;
 mod edges;
 mod events;

@@ -245,3 +245,141 @@ fn is_open_elsewhere(pipes: &HashSet<String>, members: &[u32]) -> bool {
         open.any(|path| path.to_str().is_some_and(|path| pipes.contains(path)))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::process::{Child, Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn system_calls_are_told_apart() {
+        let answer = |sliced| Waits::Answer { sliced };
+        for (line, waits) in [
+            ("61 0xffffffff 0x7ffe 0x0 0x0 0x1 0x8 0x7ffe 0x7f8b", Waits::Children),
+            ("247 0x3 0x5 0x7ffe 0x4 0x0 0x0 0x7ffe 0x7f8b", Waits::Children),
+            ("0 0x3 0x7ffe 0x80 0x0 0x0 0x0 0x7ffe 0x7f8b", Waits::Descriptor(3)),
+            ("7 0x7ffe 0x1 0xffffffff 0x0 0x0 0x0 0x7ffe 0x7f8b", answer(false)),
+            ("7 0x7ffe 0x1 0x3e8 0x0 0x0 0x0 0x7ffe 0x7f8b", answer(true)),
+            ("7 0x7ffe 0x2 0xffffffff 0x0 0x0 0x0 0x7ffe 0x7f8b", Waits::Other),
+            ("271 0x7ffe 0x1 0x0 0x0 0x8 0x0 0x7ffe 0x7f8b", answer(false)),
+            ("271 0x7ffe 0x1 0x7ffe 0x0 0x8 0x0 0x7ffe 0x7f8b", answer(true)),
+            ("45 0x3 0x7ffe 0x200 0x0 0x0 0x0 0x7ffe 0x7f8b", answer(false)),
+            ("202 0x560e 0x189 0x0 0x0 0x0 0xffffffff 0x7fa8 0x7f16", Waits::Thread),
+            ("202 0x560e 0x189 0x0 0x7ffe 0x0 0xffffffff 0x7fa8 0x7f16", Waits::Other),
+            ("202 0x560e 0x109 0x0 0x0 0x0 0xffffffff 0x7fa8 0x7f16", Waits::Other),
+            ("230 0x1 0x1 0x7ffe 0x0 0x0 0x0 0x7ffe 0x7fb8", Waits::Other),
+            ("130 0x7ffd 0x8 0x1 0x7f39 0x0 0x0 0x7ffd 0x7f39", Waits::Other),
+            ("running", Waits::Other),
+            ("-1 0x7ffd 0x7f39", Waits::Other),
+            ("", Waits::Other),
+        ] {
+            assert_eq!(waits_for(line), waits, "{line}");
+        }
+    }
+
+    /// Ended, whatever becomes of the test.
+    struct Started(Child);
+
+    impl Drop for Started {
+        fn drop(&mut self) {
+            for child in children(self.0.id()) {
+                let child = nix::unistd::Pid::from_raw(child.cast_signed());
+                let _ = nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL);
+            }
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+
+    fn start(script: &str) -> Started {
+        let mut command = Command::new("bash");
+        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::null());
+        Started(command.spawn().unwrap())
+    }
+
+    /// The process and its children, once there are as many and each sleeps in a system call.
+    fn settled(started: &Started, children_wanted: usize) -> Vec<u32> {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let mut members = vec![started.0.id()];
+            members.extend(children(started.0.id()));
+            let sleeps = |id: &u32| {
+                let call = fs::read_to_string(format!("/proc/{id}/syscall")).unwrap_or_default();
+                !matches!(call.split(' ').next(), None | Some("" | "-1" | "running\n" | "running"))
+            };
+            if members.len() > children_wanted && members.iter().all(sleeps) {
+                return members;
+            }
+            assert!(Instant::now() < deadline, "{members:?} never rest");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether they stand still in the end: a shell is on its way into its wait for a moment.
+    fn stands(members: &[u32]) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < deadline {
+            if still(members, &HashMap::new()).is_some() {
+                return true;
+            }
+            std::thread::yield_now();
+        }
+        false
+    }
+
+    #[test]
+    fn a_pipe_within_a_task_is_a_reason_to_stand_still_and_one_from_elsewhere_is_none() {
+        // Both ends of the pipe that cat reads are with these two alone.
+        let mut within = start("read -r; exec 3< <(read -r; echo); cat <&3; true");
+        // cat reads what this test may write.
+        let from_here = start("cat; true");
+        within.0.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        let from_here = settled(&from_here, 1);
+        assert!(!stands(&from_here));
+        // So does the child that would write into the other pipe.
+        let members = settled(&within, 2);
+        assert!(!stands(&members));
+        // A wait for somebody who is not of the task is none for it.
+        assert!(!stands(&members[..1]));
+    }
+
+    #[test]
+    fn who_sleeps_with_a_limit_may_go_on() {
+        let sleeping = start("sleep 1000; true");
+        assert!(!stands(&settled(&sleeping, 1)));
+    }
+
+    /// One that reads a pipe of its own, for ever.
+    #[test]
+    fn two_looks_at_one_who_does_nothing_agree() {
+        let started = start("exec python3 -c 'import os; os.read(os.pipe()[0], 1)'");
+        let id = started.0.id();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        let look = || still(&[id], &HashMap::new());
+        // On its way to where it rests it may stand still for a moment.
+        let first = loop {
+            if let (Some(first), Some(second)) = (look(), look())
+                && second.is_still_as(&first)
+                && second.0[0].threads[0].call.starts_with("0 ")
+            {
+                break second;
+            }
+            assert!(Instant::now() < deadline, "it never stands still");
+            std::thread::yield_now();
+        };
+        let id = nix::unistd::Pid::from_raw(id.cast_signed());
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGSTOP).unwrap();
+        nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGCONT).unwrap();
+        let changed = || {
+            let third = still(&[started.0.id()], &HashMap::new());
+            third.is_some_and(|third| !third.is_still_as(&first))
+        };
+        while !changed() {
+            assert!(Instant::now() < deadline, "it was stopped and woken in between");
+            std::thread::yield_now();
+        }
+    }
+}

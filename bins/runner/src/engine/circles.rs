@@ -79,8 +79,11 @@ impl Engine<'_> {
 
     fn end_circle(&mut self, circle: &Circle) {
         let server = &self.parts.server;
-        if server.end_waits(&circle.waits, &circle.doomed, &circle.why).unwrap_or_default() {
-            let why = &circle.why;
+        let why = &circle.why;
+        let ended = server.end_waits(&circle.waits, &circle.doomed, why).unwrap_or_default();
+        // Said once, however often they try again.
+        if ended && !self.circles_told.contains(why) {
+            self.circles_told.insert(why.clone());
             self.parts
                 .display
                 .say(&format!("{why}: nobody can go on, which is told with status 6"));

@@ -65,6 +65,7 @@ pub(crate) struct Engine<'a> {
     look_at: Instant,
     /// Tasks that may wait for each other.
     suspicion: circles::Suspicion,
+    circles_told: HashSet<String>,
     /// What the tasks that stream do.
     work: Work,
     /// The edges that have gone over the disk.
@@ -97,6 +98,7 @@ impl<'a> Engine<'a> {
             watch_at: Instant::now(),
             look_at: Instant::now(),
             suspicion: circles::Suspicion::default(),
+            circles_told: HashSet::new(),
             work: Work::default(),
             spilling: HashSet::new(),
             names,
