@@ -9,10 +9,10 @@ use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::Read;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,8 @@ impl ProgressFifo {
             fs::remove_file(path).map_err(failed)?;
         }
         mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).map_err(|errno| failed(errno.into()))?;
+        // A umask may have left its owner nothing.
+        fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(failed)?;
         // Open for writing too, or it would be at its end whenever nobody writes.
         let file = File::options()
             .read(true)
