@@ -35,7 +35,7 @@ MODULE := $(call sources,sdk-python/src sdk-python/python) sdk-python/pyproject.
 
 step = @printf '\n== %s\n' "$(1)"
 
-.PHONY: build test lint demo install wheel bench doc soak clean help \
+.PHONY: build test lint demo install wheel bench doc soak fuzz clean help \
 	stage rust-test python-test bash-test e2e-test
 
 build: stage $(STAMPS)/pages ## build everything and lay it out in target/otto
@@ -119,6 +119,21 @@ soak: ## the fault tests at their full counts (long)
 	@rm -f target/figures; trap 'printf "\n== figures\n"; sort target/figures 2>/dev/null || true' EXIT; \
 		OTTO_SOAK=1 OTTO_FIGURES="$(CURDIR)/target/figures" $(MAKE) test
 
+# With a nightly compiler; `make test` changes the corpus without one. What is found stays in
+# target/fuzz, what fails in target/fuzz/failed.
+FUZZ_SECONDS ?= 300
+fuzz: $(STAMPS)/tools ## fuzz each dialect of the socket for FUZZ_SECONDS (300)
+	@rustup toolchain list | grep -q ^nightly || rustup toolchain install nightly --profile minimal
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --locked
+	@for dialect in text binary resp; do \
+		printf '\n== fuzz %s\n' "$$dialect"; \
+		mkdir -p "target/fuzz/corpus/$$dialect" target/fuzz/failed; \
+		cargo +nightly fuzz run --target-dir target/fuzz/build "$$dialect" \
+			"target/fuzz/corpus/$$dialect" "fuzz/corpus/$$dialect" -- \
+			-max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=20 -rss_limit_mb=512 \
+			-artifact_prefix="$(CURDIR)/target/fuzz/failed/$$dialect-"; \
+	done
+
 $(STAMPS)/test-tools: scripts/need.sh | $(STAMPS)/tools
 	@scripts/need.sh "$(PYTHON)" nc jq bats setpriv script redis-server redis-cli redis-benchmark node npm
 	@touch $@
@@ -153,6 +168,7 @@ lint: $(VENV)/.installed $(STAMPS)/wheel ## formatting and static checks of ever
 	$(call step,Rust)
 	cargo fmt --all --check
 	cargo fmt --check --manifest-path benches/heed/Cargo.toml
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	@# A dependency of the core that its lock file lacks would stop the bench.
 	cargo tree --locked --quiet --manifest-path benches/heed/Cargo.toml >/dev/null
 	cargo clippy --locked --workspace --all-targets -- -D warnings

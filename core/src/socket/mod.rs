@@ -25,5 +25,7 @@ mod waits;
 pub use client::{Client, Event, Gap, Pending, Subscription};
 pub use command::{EventKind, From};
 pub use operation::Operation;
+#[cfg(any(test, feature = "fuzzing"))]
+pub use server::fuzz;
 pub use server::{Bound, Handle, Options, Running, Server, listen};
 pub use waits::Waiting;

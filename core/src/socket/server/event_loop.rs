@@ -1,5 +1,8 @@
 //! The loop: what is ready is read, carried out and answered, in turn.
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) mod fuzz;
+
 use super::super::dispatch::Dispatch;
 use super::super::store::Store;
 use super::Options;
@@ -294,7 +297,9 @@ impl EventLoop {
         // What a client sent before it went is in the socket still.
         let left = connection.gone && !connection.ended;
         connection.readable |= left;
-        let replays = connection.replaying && connection.has_room();
+        // Whoever is sent away or has gone gets nothing more of the past, and no further turns for it.
+        let listens = !connection.closing && !connection.gone;
+        let replays = connection.replaying && listens && connection.has_room();
         if connection.takes_requests() && (paused || left) || replays {
             self.go_on_later(client);
         }

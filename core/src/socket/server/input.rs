@@ -55,6 +55,10 @@ pub(super) fn cut<'a>(
             Some(at) => {
                 let end = *searched + at;
                 *searched = 0;
+                // However much of it came at once.
+                if end > request_bytes_max {
+                    return Cut::TooLarge(end);
+                }
                 Cut::Request(&input[..end], end + 1)
             }
             None if input.len() > request_bytes_max => Cut::TooLarge(input.len()),
@@ -111,6 +115,9 @@ mod tests {
             assert_eq!(cut, Cut::Partial, "{end}");
         }
         assert_eq!(cut(Dialect::Text, text, &mut searched, 100), Cut::Request(b"SET a 1", 8));
+        assert_eq!(cut(Dialect::Text, text, &mut 0, 7), Cut::Request(b"SET a 1", 8));
+        assert_eq!(cut(Dialect::Text, text, &mut 0, 6), Cut::TooLarge(7));
+        assert_eq!(cut(Dialect::Text, &text[..7], &mut 0, 6), Cut::TooLarge(7));
     }
 
     #[test]

@@ -14,6 +14,12 @@ mod resp_exchange;
 pub use bind::{Bound, listen};
 pub use handle::Handle;
 
+/// What fuzzers call.
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzz {
+    pub use super::event_loop::fuzz::{Dialect, check, conversation};
+}
+
 use crate::error::{Error, Result};
 use crate::limits::{CLIENTS_MAX, HISTORY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::progress::Record;
