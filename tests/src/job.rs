@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -170,6 +170,15 @@ impl Running {
                 let _ = killpg(self.pid(), Signal::SIGKILL);
                 panic!("{}: no further line: {error}", self.what)
             }
+        }
+    }
+
+    /// The next line, `None` when it ends its output without one.
+    pub fn line_or_end(&mut self) -> Option<String> {
+        match self.lines.recv_timeout(self.limit) {
+            Ok(line) => Some(line),
+            Err(RecvTimeoutError::Disconnected) => None,
+            Err(RecvTimeoutError::Timeout) => Some(self.line()),
         }
     }
 

@@ -9,6 +9,7 @@ mod place;
 mod random;
 mod server;
 mod streams;
+pub mod talk;
 mod traces;
 
 pub use job::{Finished, Job, Running};

@@ -15,7 +15,17 @@ impl Server<'_> {
     /// Starts one and waits until it serves: the last thing it prints is how to reach it.
     #[must_use]
     pub fn start(place: &Place) -> Server<'_> {
-        let mut running = place.job("otto-serve").interactive().start();
+        Server::start_under(place, "")
+    }
+
+    /// Starts one in a shell that has run `before`.
+    #[must_use]
+    pub fn start_under<'a>(place: &'a Place, before: &str) -> Server<'a> {
+        let job = match before {
+            "" => place.job("otto-serve"),
+            before => place.bash(&format!("{before}\nexec otto-serve")),
+        };
+        let mut running = job.interactive().start();
         let mut exports = String::new();
         while !(exports.contains("OTTO_SOCKET=") && exports.contains("OTTO_RUN_ID=")) {
             let line = running.line();

@@ -1,22 +1,19 @@
 //! What anybody may throw at the socket: an error or a closed connection, never a larger server.
 
-use nix::unistd::Pid;
+mod bombs;
+mod crowds;
+mod hang_ups;
+mod splits;
+mod starts;
+
+use otto_e2e::talk::{frame, memory};
 use otto_e2e::{DEADLINE, Place, Server};
-use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
 /// More than the server may grow by in any of these tests, in bytes: one line or frame in full.
 const GROWTH_MAX: u64 = 160 << 20;
-
-/// Resident memory, in bytes.
-fn resident(process: Pid) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("Linux tells");
-    let kib: u64 = line.split_whitespace().nth(1).expect("a number").parse().expect("a number");
-    kib << 10
-}
 
 /// Sends `bytes`, closes the sending side, and returns everything that comes back.
 fn throw(socket: &str, bytes: &[u8]) -> Vec<u8> {
@@ -39,17 +36,12 @@ fn text(socket: &str, line: &str) -> String {
     String::from_utf8(throw(socket, line.as_bytes())).expect("replies are UTF-8")
 }
 
-fn frame(command: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len() + 1).expect("small");
-    [&length.to_be_bytes()[..], &[command], payload].concat()
-}
-
 #[test]
 fn bad_input_is_answered_or_hung_up_on() {
     let place = Place::new();
     let server = Server::start(&place);
     let socket = server.socket();
-    let before = resident(server.pid());
+    let before = memory(server.pid(), "VmHWM");
 
     // Lines: an error each, and the connection stays usable.
     for line in [
@@ -110,7 +102,7 @@ fn bad_input_is_answered_or_hung_up_on() {
     let _ = text(&socket, &deep);
 
     assert!(text(&socket, "PING\n").len() > 1, "the server still serves");
-    let grown = resident(server.pid()).saturating_sub(before);
+    let grown = memory(server.pid(), "VmHWM").saturating_sub(before);
     assert!(grown < GROWTH_MAX, "the server grew by {} MiB", grown >> 20);
     server.stop();
 }
@@ -120,7 +112,7 @@ fn a_line_or_a_frame_without_end_is_not_kept() {
     let place = Place::new();
     let server = Server::start(&place);
     let socket = server.socket();
-    let before = resident(server.pid());
+    let before = memory(server.pid(), "VmHWM");
     for start in [&b"SET k \""[..], b"\x07\xff\xff\xff\x01", b"\x08\x00\x00\x00\x01\x00\x01k\""] {
         let mut stream = UnixStream::connect(&socket).expect("the server is there");
         stream.set_write_timeout(Some(DEADLINE)).expect("a time limit");
@@ -129,7 +121,7 @@ fn a_line_or_a_frame_without_end_is_not_kept() {
         // Twice the longest frame. The server may hang up, or read on and keep nothing.
         let _ = (0..256).try_for_each(|_| stream.write_all(&chunk));
     }
-    let grown = resident(server.pid()).saturating_sub(before);
+    let grown = memory(server.pid(), "VmHWM").saturating_sub(before);
     assert!(grown < GROWTH_MAX, "the server grew by {} MiB", grown >> 20);
     assert!(text(&socket, "PING\n").len() > 1, "the server still serves");
     server.stop();
@@ -141,7 +133,7 @@ fn promised_lengths_cost_nothing() {
     let place = Place::new();
     let server = Server::start(&place);
     let socket = server.socket();
-    let before = resident(server.pid());
+    let before = memory(server.pid(), "VmHWM");
     let held: Vec<UnixStream> = (0..64)
         .map(|_| {
             let mut stream = UnixStream::connect(&socket).expect("the server is there");
@@ -150,7 +142,7 @@ fn promised_lengths_cost_nothing() {
         })
         .collect();
     assert!(text(&socket, "PING\n").len() > 1, "the server still serves");
-    let grown = resident(server.pid()).saturating_sub(before);
+    let grown = memory(server.pid(), "VmHWM").saturating_sub(before);
     assert!(grown < 16 << 20, "the server grew by {} MiB", grown >> 20);
     drop(held);
     server.stop();
@@ -164,7 +156,7 @@ fn a_client_that_never_reads_costs_a_bounded_amount() {
     let socket = server.socket();
     let big = format!("SET big \"{}\"\n", "x".repeat(1 << 20));
     assert_eq!(text(&socket, &big), "OK\n");
-    let before = resident(server.pid());
+    let before = memory(server.pid(), "VmHWM");
     let held: Vec<UnixStream> = (0..10)
         .map(|_| {
             let mut stream = UnixStream::connect(&socket).expect("the server is there");
@@ -175,34 +167,8 @@ fn a_client_that_never_reads_costs_a_bounded_amount() {
     for _ in 0..20 {
         assert!(text(&socket, "PING\n").len() > 1, "the server still serves");
     }
-    let grown = resident(server.pid()).saturating_sub(before);
+    let grown = memory(server.pid(), "VmHWM").saturating_sub(before);
     assert!(grown < GROWTH_MAX, "the server grew by {} MiB", grown >> 20);
     drop(held);
-    server.stop();
-}
-
-/// A request split at every byte is the same request.
-#[test]
-fn requests_may_arrive_in_any_pieces() {
-    let place = Place::new();
-    let server = Server::start(&place);
-    let socket = server.socket();
-    let lines = b"SET k.a \"\xc3\xa9\"\r\nGET k.a\nGET none".to_vec();
-    let frames = [frame(0x01, b"\0\x03k.b42"), frame(0x02, b"k.b")].concat();
-    for (request, reply) in
-        [(lines, "OK\n\"\u{e9}\"\nnull\n".as_bytes()), (frames, b"\0\0\0\x01\0\0\0\0\x03\x0042")]
-    {
-        for at in 0..request.len() {
-            let mut stream = UnixStream::connect(&socket).expect("the server is there");
-            stream.set_read_timeout(Some(DEADLINE)).expect("a time limit");
-            stream.write_all(&request[..at]).expect("taken");
-            stream.flush().expect("taken");
-            stream.write_all(&request[at..]).expect("taken");
-            stream.shutdown(Shutdown::Write).expect("open");
-            let mut came = Vec::new();
-            stream.read_to_end(&mut came).expect("a reply");
-            assert_eq!(came, reply, "split at {at}");
-        }
-    }
     server.stop();
 }
