@@ -8,6 +8,7 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+import crowds
 import datasets
 import documents
 import imports
@@ -15,6 +16,7 @@ import log_pipeline
 import processes
 import progress
 import python_values
+import redis_load
 import server_load
 import streams
 import tasks
@@ -33,6 +35,8 @@ def sections(where: Place, stack: ExitStack):
         "progress": lambda: progress.measure(otto),
         "tasks": lambda: tasks.measure(where),
         "server": lambda: server_load.measure(where),
+        "redis": lambda: redis_load.measure(where),
+        "crowds": lambda: crowds.measure(where),
         "documents": lambda: documents.measure(where, otto),
         "datasets": lambda: datasets.measure(where, otto),
         "streams": lambda: streams.measure(where, otto),

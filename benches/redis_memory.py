@@ -1,0 +1,58 @@
+"""What a million keys take in memory: how much the server grows while they come."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from place import Place, Server, otto_serve, redis_server
+from row import Row, times
+
+KEYS = 1_000_000
+BATCH = 2_000
+
+
+def command(*words: bytes) -> bytes:
+    """One command as Redis's clients send it."""
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)
+
+
+def fill(server: Server, key: Callable[[int], bytes], value: Callable[[int], bytes]) -> None:
+    with closing(socket.socket(socket.AF_UNIX)) as client:
+        client.connect(str(server.socket))
+        for begin in range(0, KEYS, BATCH):
+            numbers = range(begin, begin + BATCH)
+            client.sendall(b"".join(command(b"SET", key(n), value(n)) for n in numbers))
+            left = BATCH * len(b"+OK\r\n")
+            while left > 0:
+                got = client.recv(65536)
+                if not got or got.strip(b"+OK\r\n"):
+                    raise SystemExit(f"a server refused a key: {got[:100]}")
+                left -= len(got)
+
+
+def resident(server: Server) -> int:
+    """Bytes in memory."""
+    lines = Path(f"/proc/{server.process.pid}/status").read_text().splitlines()
+    line = next(line for line in lines if line.startswith("VmRSS:"))
+    return int(line.split()[1]) << 10
+
+
+def memory(where: Place, core: str) -> Iterator[Row]:
+    """Fresh servers for each: what another load has left in memory would be used again."""
+    sizes: list[tuple[str, Callable[[int], bytes], Callable[[int], bytes]]] = [
+        (
+            "keys of 32 bytes, values of 4",
+            lambda n: b"key:%028d" % n,
+            lambda n: b"%04d" % (n % 9000),
+        ),
+        ("keys of 16 bytes, values of 32", lambda n: b"key:%012d" % n, lambda n: b"%032x" % n),
+    ]
+    for what, key, value in sizes:
+        grown = []
+        for start in (otto_serve, redis_server):
+            with start(where, cores=core) as server:
+                before = resident(server)
+                fill(server, key, value)
+                grown.append((resident(server) - before) / KEYS)
+        yield Row(f"a key's memory, {what}", grown[0], "redis", grown[1], "B", times(1))
