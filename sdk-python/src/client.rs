@@ -149,7 +149,7 @@ impl OttoClient {
 
     /// Adds `value` at the end of the list under `key` and returns its length.
     fn append(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>) -> PyResult<u64> {
-        values::append(py, self.path(py)?, key, value)
+        values::append(py, &self.place(py)?, key, value)
     }
 
     /// How many seconds `key` will still be there, None where nothing removes it.

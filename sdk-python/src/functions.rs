@@ -212,8 +212,14 @@ pub(crate) fn incr(py: Python<'_>, key: &str, by: i64, via: Option<&str>) -> PyR
 /// 2
 /// ['compiled', {'linked': True}]
 #[pyfunction]
-pub(crate) fn append(py: Python<'_>, key: &str, value: &Bound<'_, PyAny>) -> PyResult<u64> {
-    values::append(py, lift(py, Place::server(None, "append"))?, key, value)
+#[pyo3(signature = (key, value, *, via=None))]
+pub(crate) fn append(
+    py: Python<'_>,
+    key: &str,
+    value: &Bound<'_, PyAny>,
+    via: Option<&str>,
+) -> PyResult<u64> {
+    values::append(py, &lift(py, Place::choose(via))?, key, value)
 }
 
 /// How many seconds `key` will still be there, None where nothing removes it.

@@ -168,13 +168,13 @@ pub(crate) fn incr(py: Python<'_>, place: &Place, key: &str, by: i64) -> PyResul
 
 pub(crate) fn append(
     py: Python<'_>,
-    server: PathBuf,
+    place: &Place,
     key: &str,
     value: &Bound<'_, PyAny>,
 ) -> PyResult<u64> {
     let key = lift(py, Key::parse(key))?;
     let value = to_json(value)?;
-    Place::with_client(py, server, |client, _| client.append(&key, &value))
+    place.with(py, |store, _| store.values().append(&key, &value))
 }
 
 pub(crate) fn ttl(py: Python<'_>, server: PathBuf, key: &str) -> PyResult<Option<f64>> {

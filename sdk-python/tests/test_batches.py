@@ -7,18 +7,18 @@ import pytest
 from conftest import ServerProcess
 
 
-def test_elements_are_added_at_the_end(server: otto.Server) -> None:
-    assert otto.append("log", {"a": [1]}) == 1
-    assert otto.append("log", "two") == 2
-    assert otto.get("log") == [{"a": [1]}, "two"]
-    otto.set("given", [1, 2])
-    assert otto.append("given", None) == 3
-    assert otto.get("given") == [1, 2, None]
-    otto.set("text", "abc")
+def test_elements_are_added_at_the_end(via: str) -> None:
+    assert otto.append("t.log", {"a": [1]}) == 1
+    assert otto.append("t.log", "two") == 2
+    assert otto.get("t.log") == [{"a": [1]}, "two"]
+    otto.set("t.given", [1, 2])
+    assert otto.append("t.given", None) == 3
+    assert otto.get("t.given") == [1, 2, None]
+    otto.set("t.text", "abc")
     with pytest.raises(otto.OttoError):
-        otto.append("text", 1)
+        otto.append("t.text", 1)
     with pytest.raises(TypeError):
-        otto.append("log", object())
+        otto.append("t.log", object())
 
 
 def test_no_element_of_many_threads_is_lost(server: otto.Server) -> None:
@@ -82,7 +82,8 @@ def test_the_server_alone_has_these(server: otto.Server, tmp_path, monkeypatch) 
         otto.set("t.a", 1, ttl=1, via="mmap")
     monkeypatch.setenv("OTTO_VIA", "files")
     monkeypatch.setenv("OTTO_TASK_DIR", str(tmp_path))
-    assert otto.append("t.log", 1) == 1, "the server is there still"
+    otto.set("t.a", 1, ttl=100)
+    assert otto.ttl("t.a") is not None, "the server is there still"
 
 
 def test_a_batch_is_sent_at_its_end() -> None:
@@ -193,6 +194,6 @@ def test_without_a_run_or_its_server(server_process: ServerProcess, monkeypatch)
     with pytest.raises(otto.Unreachable):
         batch.send()
     monkeypatch.delenv("OTTO_SOCKET")
-    for call in otto.batch, lambda: otto.append("a", 1), lambda: otto.ttl("a"), otto.locks:
+    for call in otto.batch, lambda: otto.ttl("a"), otto.locks, otto.cancel:
         with pytest.raises(otto.NoRun):
             call()
