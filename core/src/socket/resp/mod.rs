@@ -82,11 +82,6 @@ pub(super) fn execute(
 ) -> Flow {
     dispatch.count_request();
     let mut call = Call { dispatch, client, session, out, in_transaction: false };
-    // Redis has this one stand outside of everything else.
-    if args.get(0).eq_ignore_ascii_case(b"quit") {
-        reply::ok(call.out);
-        return Flow::Close;
-    }
     let command = match table::look_up(args) {
         Ok(command) => command,
         Err((command, line)) => {
@@ -94,6 +89,11 @@ pub(super) fn execute(
             return Flow::Done;
         }
     };
+    // This one stands outside of everything else, in Redis too.
+    if command == Command::Quit {
+        reply::ok(call.out);
+        return Flow::Close;
+    }
     if !call.session.is_plain() && call.held_back(command, args) {
         return Flow::Done;
     }

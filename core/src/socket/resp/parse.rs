@@ -109,8 +109,7 @@ impl Parser {
     /// Reads on in `input`, which begins where the last piece that was cut ended.
     pub(in super::super) fn cut(&mut self, input: &[u8], request_bytes_max: usize) -> Cut {
         if self.whole {
-            *self = Parser { spans: std::mem::take(&mut self.spans), ..Parser::default() };
-            self.spans.clear();
+            self.begin();
         }
         if self.wanted == 0 {
             match input.first() {
@@ -139,6 +138,14 @@ impl Parser {
             }
         }
         self.arguments(input, request_bytes_max)
+    }
+
+    /// Forgets the last request, but not the room its spans took.
+    #[inline]
+    fn begin(&mut self) {
+        self.spans.clear();
+        (self.at, self.searched, self.whole) = (0, 0, false);
+        (self.bulk, self.skipped) = (None, None);
     }
 
     fn arguments(&mut self, input: &[u8], request_bytes_max: usize) -> Cut {
@@ -201,19 +208,17 @@ impl Parser {
     /// The number on the line at `self.at`, behind its first byte.
     #[inline]
     fn line(&mut self, input: &[u8]) -> Line {
-        // Nearly every length has one to four digits and is there as a whole.
+        // Nearly every length has one or two digits and is there as a whole.
         let from = self.at + 1;
-        if let Some(near) = input.get(from..from + 6) {
-            let mut number = 0;
-            for (count, byte) in near[..5].iter().enumerate() {
-                match byte {
-                    b'0'..=b'9' => number = number * 10 + i64::from(byte - b'0'),
-                    b'\r' if count == 1 || (count > 1 && near[0] != b'0') => {
-                        return Line::Number(number, from + count + LINE_END_BYTES);
-                    }
-                    _ => break,
-                }
+        match input.get(from..).unwrap_or_default() {
+            [digit @ b'0'..=b'9', b'\r', _, ..] => {
+                return Line::Number(i64::from(digit - b'0'), from + 1 + LINE_END_BYTES);
             }
+            [ten @ b'1'..=b'9', one @ b'0'..=b'9', b'\r', _, ..] => {
+                let number = i64::from(ten - b'0') * 10 + i64::from(one - b'0');
+                return Line::Number(number, from + 2 + LINE_END_BYTES);
+            }
+            _ => {}
         }
         self.rare_line(input)
     }

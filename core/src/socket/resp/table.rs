@@ -15,19 +15,34 @@ pub(super) struct Spec {
     pub(super) group: &'static str,
 }
 
-/// Longest name, in bytes; behind it stands the length.
-const NAME_BYTES_MAX: usize = 15;
+/// A name in two words, in capitals; names above their size are none of ours.
+type Word = (u64, u64);
 
-/// A name in one word, in capitals.
-const fn word(name: &[u8]) -> u128 {
-    let mut bytes = [0; 16];
-    let mut at = 0;
-    while at < name.len() {
-        bytes[at] = name[at].to_ascii_uppercase();
-        at += 1;
+/// A name's bytes side by side, the last ones in front, and its length in the second word, so that
+/// a zero byte is no end.
+const fn word(name: &[u8]) -> Word {
+    let (mut first, mut second, mut at) = (0, name.len() as u64, name.len());
+    while at > 8 {
+        at -= 1;
+        second = second << 8 | name[at] as u64;
     }
-    bytes[NAME_BYTES_MAX] = name.len() as u8;
-    u128::from_le_bytes(bytes)
+    while at > 0 {
+        at -= 1;
+        first = first << 8 | name[at] as u64;
+    }
+    (capitals(first), capitals(second))
+}
+
+/// Eight ASCII letters as capitals at once; every other byte stays as it is.
+const fn capitals(word: u64) -> u64 {
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let low = word & each(0x7F);
+    let from_a = low + each(0x80 - b'a');
+    let beyond_z = low + each(0x7F - b'z');
+    let letters = (from_a ^ beyond_z) & !word & each(0x80);
+    word - (letters >> 2)
 }
 
 macro_rules! commands {
@@ -47,18 +62,19 @@ macro_rules! commands {
 
         #[expect(non_upper_case_globals, reason = "named as the variants they stand for")]
         mod words {
-            $(pub(super) const $variant: u128 = super::word($name.as_bytes());)*
-            $(pub(super) const $part: u128 = super::word($part_name.as_bytes());)*
+            $(pub(super) const $variant: super::Word = super::word($name.as_bytes());)*
+            $(pub(super) const $part: super::Word = super::word($part_name.as_bytes());)*
         }
 
-        fn named(word: u128) -> Option<Command> {
+        #[inline]
+        fn named(word: Word) -> Option<Command> {
             match word {
                 $(words::$variant => Some(Command::$variant),)*
                 _ => None,
             }
         }
 
-        fn part(of: Command, word: u128) -> Option<Command> {
+        fn part(of: Command, word: Word) -> Option<Command> {
             match (of, word) {
                 $((Command::$of, words::$part) => Some(Command::$part),)*
                 _ => None,
@@ -154,15 +170,12 @@ impl Command {
     }
 }
 
-fn short(name: &[u8]) -> Option<u128> {
-    if name.len() > NAME_BYTES_MAX {
-        return None;
-    }
-    let mut bytes = [0; 16];
-    bytes[..name.len()].copy_from_slice(name);
-    bytes.make_ascii_uppercase();
-    bytes[NAME_BYTES_MAX] = name.len() as u8;
-    Some(u128::from_le_bytes(bytes))
+/// Longest name, in bytes, that fits with its length.
+const NAME_BYTES_MAX: usize = 15;
+
+#[inline]
+fn short(name: &[u8]) -> Option<Word> {
+    (name.len() <= NAME_BYTES_MAX).then(|| word(name))
 }
 
 /// The command that `args` ask for, with as many arguments as it takes.
