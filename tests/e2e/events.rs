@@ -110,3 +110,13 @@ fn another_server_in_its_place_is_a_gap() {
     assert!(said.contains("missing"), "{said}");
     let _ = second.finish().ok();
 }
+
+/// As with tail -f, of which `head` takes the first lines only.
+#[test]
+fn a_reader_that_has_enough_ends_who_waits() {
+    let place = Place::new();
+    let script = "otto-set -g a 1; otto-progress 1 2 2>&1
+        otto-subscribe a --from start | head -1; otto-progress --watch | head -1";
+    let out = place.serve(script).run().ok();
+    assert!(out.stdout.contains("\"seq\":1") && out.stdout.contains("1/2"), "{}", out.stdout);
+}

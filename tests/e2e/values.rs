@@ -166,10 +166,13 @@ fn what_is_no_save_is_neither_loaded_nor_replaced() {
             assert_eq!(fs::read_to_string(&path).expect("there"), text);
         }
     }
+    let _ = place.bash("mkfifo fifo").run().ok();
     for (options, word) in [
         (&["--load", "missing"][..], "missing"),
         (&["--save", "no/folder"], "no/folder"),
         (&["--save", "/dev/null"], "/dev/null"),
+        (&["--save", "."], "plain file"),
+        (&["--save", "fifo"], "plain file"),
     ] {
         let line =
             place.job("otto-serve").args(options).args(["--", "touch", "ran"]).run().refused(1);

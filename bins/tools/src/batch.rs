@@ -21,7 +21,8 @@ pub fn read_batch(
 ) -> anyhow::Result<Vec<Operation>> {
     let limit = FRAME_BYTES_MAX as u64;
     let mut text = String::new();
-    let unreadable = |error| Error::io("read", Path::new(name), error);
+    let shown = if name == "-" { "standard input" } else { name };
+    let unreadable = |error| Error::io("read", Path::new(shown), error);
     let read = match name {
         "-" => std::io::stdin().lock().take(limit + 1).read_to_string(&mut text),
         path => File::open(path)
@@ -30,7 +31,7 @@ pub fn read_batch(
             .read_to_string(&mut text),
     };
     if read.map_err(unreadable)? as u64 > limit {
-        let message = format!("{name} holds more than {limit} bytes: make it several batches");
+        let message = format!("{shown} holds more than {limit} bytes: make it several batches");
         return Err(Error::new(ErrorKind::TooLarge, message).into());
     }
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());

@@ -4,6 +4,7 @@ use crate::cli::{Arguments, Program};
 use anyhow::Context;
 use clap::error::ErrorKind as ClapError;
 use clap::{ArgMatches, Command};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -111,4 +112,13 @@ pub fn say(line: &str) {
 pub fn print(bytes: &[u8]) -> anyhow::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(bytes).and_then(|()| out.flush()).context("can't write to standard output")
+}
+
+/// Whether whoever read standard output has gone, which a program that waits does not see by itself.
+#[must_use]
+pub fn is_unread() -> bool {
+    let out = rustix::stdio::stdout();
+    let mut out = [PollFd::new(&out, PollFlags::empty())];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut out, Some(&at_once)).is_ok() && out[0].revents().contains(PollFlags::ERR)
 }

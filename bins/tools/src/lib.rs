@@ -17,7 +17,7 @@ mod which_run;
 
 pub use batch::read_batch;
 pub use copy_bar::CopyBar;
-pub use edge::{Done, print, run, run_command, say};
+pub use edge::{Done, is_unread, print, run, run_command, say};
 pub use foreground::{Foreground, ending_signals, is_sent_on, passed_on};
 pub use progress_lines::ProgressLines;
 pub use run_for::run_for;

@@ -67,11 +67,17 @@ impl Saved {
 
 /// Whether the file is there, and one that may be replaced: an earlier save, or empty.
 fn is_ours(path: &Path) -> Result<bool> {
-    let text = match fs::read(path) {
-        Ok(text) => text,
+    let unusable = |error| Error::io("save to", path, error);
+    match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(Error::io("save to", path, error)),
-    };
+        // Nobody may ever write what a FIFO would have to be read for.
+        Ok(found) if !found.is_file() => {
+            let message = format!("can't save to {}: it is no plain file", path.display());
+            return Err(Error::new(ErrorKind::Io, message));
+        }
+        found => drop(found.map_err(unusable)?),
+    }
+    let text = fs::read(path).map_err(unusable)?;
     if text.is_empty() {
         return Ok(false);
     }

@@ -2,10 +2,13 @@
 
 use otto_core::run::Environment;
 use otto_core::socket::{Client, Operation};
-use otto_core::{Condition, Values};
+use otto_core::{Condition, Error, ErrorKind, Result, Values};
 use otto_tools::cli::{self, Arguments, Given, named_via, number, only_over_socket, seconds};
 use otto_tools::{Done, read_batch, read_value, spelled_after_dashes};
 use std::process::ExitCode;
+use std::time::Duration;
+
+const TTL_MAX: Duration = Duration::from_secs(100 * 31_557_600);
 
 fn main() -> ExitCode {
     otto_tools::run(&cli::set::SET, set)
@@ -22,7 +25,7 @@ fn set(arguments: &Arguments) -> Done {
         None if arguments.flag("if-absent") => Condition::IfAbsent,
         None => Condition::Always,
     };
-    let ttl = arguments.given("ttl").map(|text| seconds("--ttl", text)).transpose()?;
+    let ttl = arguments.given("ttl").map(time_to_live).transpose()?;
     let literal = spelled_after_dashes(std::env::args_os());
     let via = named_via(arguments)?;
     let value = read_value(arguments.text("VALUE"), arguments.flag("json"), literal)?;
@@ -44,6 +47,15 @@ fn set(arguments: &Arguments) -> Done {
         values.set(&key, &value, condition)?;
     }
     Ok(0)
+}
+
+fn time_to_live(text: &str) -> Result<Duration> {
+    let ttl = seconds("--ttl", text)?;
+    if ttl.is_zero() || ttl > TTL_MAX {
+        let message = format!("--ttl {text}: give seconds above 0, a hundred years at most");
+        return Err(Error::new(ErrorKind::Usage, message));
+    }
+    Ok(ttl)
 }
 
 fn batch(arguments: &Arguments, environment: &Environment) -> Done {

@@ -4,7 +4,7 @@ use otto_core::run::Environment;
 use otto_core::socket::{Client, EventKind, From};
 use otto_core::{Error, ErrorKind, Pattern, Result};
 use otto_tools::cli::{self, Arguments, Given, deadline, number};
-use otto_tools::{Done, print, run_for, say};
+use otto_tools::{Done, is_unread, print, run_for, say};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -24,7 +24,12 @@ fn subscribe(arguments: &Arguments) -> Done {
     let mut events = events.resuming(true);
     let mut left = count;
     while left > 0 {
-        let Some(event) = events.next(deadline, &mut || still_there(socket))? else {
+        let event = match events.next(deadline, &mut || still_there(socket)) {
+            // A reader that has had enough is no error.
+            Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(0),
+            event => event?,
+        };
+        let Some(event) = event else {
             let message = format!("timeout: no further event of {}", pattern.as_str());
             return Err(Error::new(ErrorKind::TimedOut, message).into());
         };
@@ -48,8 +53,12 @@ fn subscribe(arguments: &Arguments) -> Done {
     Ok(0)
 }
 
-/// A server that was lost is looked for, but not when its run has ended: that removes its folder.
+/// Whether to wait on. A server that was lost is looked for, but not when its run has ended, which
+/// removes its folder.
 fn still_there(socket: &Path) -> Result<()> {
+    if is_unread() {
+        return Err(Error::new(ErrorKind::Interrupted, "nobody reads"));
+    }
     if socket.parent().is_none_or(Path::exists) {
         return Ok(());
     }

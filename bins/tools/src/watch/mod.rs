@@ -6,7 +6,7 @@ mod screen;
 pub(crate) use bars::shape;
 pub(crate) use screen::room;
 
-use crate::{Done, print};
+use crate::{Done, is_unread, print};
 use bars::Bars;
 use otto_core::progress::Record;
 use otto_core::socket::Client;
@@ -44,6 +44,9 @@ pub fn watch(socket: &Path) -> Done {
         }
         // The end of the run is the end of the connection, and known at once.
         let _ = poll(&mut [PollFd::new(&client, PollFlags::RDHUP)], Some(&PAUSE));
+        if is_unread() {
+            return Ok(0);
+        }
     }
     if screen.is_none() {
         print(bars.lines(true, Instant::now()).as_bytes())?;
