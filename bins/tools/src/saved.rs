@@ -67,17 +67,16 @@ impl Saved {
 
 /// Whether the file is there, and one that may be replaced: an earlier save, or empty.
 fn is_ours(path: &Path) -> Result<bool> {
-    let unusable = |error| Error::io("save to", path, error);
-    match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-        // Nobody may ever write what a FIFO would have to be read for.
-        Ok(found) if !found.is_file() => {
-            let message = format!("can't save to {}: it is no plain file", path.display());
-            return Err(Error::new(ErrorKind::Io, message));
-        }
-        found => drop(found.map_err(unusable)?),
+    // Looked at first: reading a FIFO might never end.
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        let message = format!("can't save to {}: it is no plain file", path.display());
+        return Err(Error::new(ErrorKind::Io, message));
     }
-    let text = fs::read(path).map_err(unusable)?;
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Error::io("save to", path, error)),
+    };
     if text.is_empty() {
         return Ok(false);
     }

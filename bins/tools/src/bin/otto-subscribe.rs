@@ -24,7 +24,7 @@ fn subscribe(arguments: &Arguments) -> Done {
     let mut events = events.resuming(true);
     let mut left = count;
     while left > 0 {
-        let event = match events.next(deadline, &mut || still_there(socket)) {
+        let event = match events.next(deadline, &mut || go_on(socket, command)) {
             // A reader that has had enough is no error.
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(0),
             event => event?,
@@ -55,8 +55,8 @@ fn subscribe(arguments: &Arguments) -> Done {
 
 /// Whether to wait on. A server that was lost is looked for, but not when its run has ended, which
 /// removes its folder.
-fn still_there(socket: &Path) -> Result<()> {
-    if is_unread() {
+fn go_on(socket: &Path, command: Option<&str>) -> Result<()> {
+    if command.is_none() && is_unread() {
         return Err(Error::new(ErrorKind::Interrupted, "nobody reads"));
     }
     if socket.parent().is_none_or(Path::exists) {
