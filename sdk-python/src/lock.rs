@@ -38,6 +38,8 @@ pub(crate) struct Lock {
     timeout: Option<f64>,
     /// Locked with the GIL held only.
     held: Mutex<HashMap<Holder, Held>>,
+    /// A connection that holds nothing, for the next who asks. Locked with the GIL held only.
+    idle: Mutex<Option<Tied<Client>>>,
 }
 
 enum Held {
@@ -160,8 +162,18 @@ impl Lock {
         deadline(py, timeout)?;
         let key = lift(py, Key::parse(name))?;
         let slots = at_least_one(py, "slots", slots)?;
-        let held = Mutex::default();
-        Ok(Lock { server, name: name.to_owned(), key, slots, timeout, held })
+        let (held, idle) = (Mutex::default(), Mutex::new(None));
+        Ok(Lock { server, name: name.to_owned(), key, slots, timeout, held, idle })
+    }
+
+    /// A connection that holds nothing.
+    fn connection(&self, py: Python<'_>) -> PyResult<Tied<Client>> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let alive = idle.as_mut().and_then(Tied::get).is_some_and(|client| client.is_alive());
+        match idle {
+            Some(connection) if alive => Ok(connection),
+            _ => tied::connect(py, &self.server),
+        }
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<Holder, Held>> {
@@ -194,7 +206,7 @@ impl Lock {
 
     fn take(&self, py: Python<'_>, holder: Holder) -> PyResult<u64> {
         let deadline = deadline(py, self.timeout)?;
-        let mut connection = tied::connect(py, &self.server)?;
+        let mut connection = self.connection(py)?;
         let token = tied::call(py, &mut connection, |client, tick| {
             client.lock(&self.key, self.slots, deadline, tick)
         })?;
@@ -205,7 +217,7 @@ impl Lock {
     /// Asks for it and does not wait; the descriptor to watch for the answer.
     fn ask(&self, py: Python<'_>, holder: Holder) -> PyResult<RawFd> {
         let deadline = deadline(py, self.timeout)?;
-        let connection = tied::connect(py, &self.server)?;
+        let connection = self.connection(py)?;
         let pending = connection.map(|client| client.begin_lock(&self.key, self.slots, deadline));
         let Some(mut pending) = lift(py, pending)? else { return Ok(-1) };
         let descriptor = pending.get().map_or(-1, |pending| pending.as_fd().as_raw_fd());
@@ -220,7 +232,9 @@ impl Lock {
         match held {
             // By a word of ours: then it is free when this returns.
             Held::Granted(mut client, _) => {
-                tied::call(py, &mut client, |client, _| client.unlock(&self.key)).map(|()| true)
+                tied::call(py, &mut client, |client, _| client.unlock(&self.key))?;
+                *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
+                Ok(true)
             }
             Held::Awaited(_) => Ok(true),
         }
