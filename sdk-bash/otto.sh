@@ -162,7 +162,7 @@ otto_lock() {
   \builtin local -x OTTO_LOCK_TOKEN="${__otto_held%% *}"
   # Not in a condition, which would switch `set -e` off inside of a function.
   __otto_holding "${@:__otto_words + 2}"
-  \builtin set -- $? "${__otto_held##* }"
+  \builtin set -- "$?" "${__otto_held##* }"
   \builtin kill "$2" 2>/dev/null || \builtin :
   __otto_released "$2"
   \builtin return "$1"

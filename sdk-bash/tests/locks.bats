@@ -113,6 +113,14 @@ yes' ]
   all_released
 }
 
+@test "a status keeps its digits whatever IFS splits at, and the lock is given back" {
+  scripted 'fail() { return 13; }; IFS=0123; otto_lock db -- fail || got=$?; unset IFS; echo "status $got"'
+  echo "$output $stderr"
+  [ "$output" = 'status 13' ]
+  [ -z "$stderr" ]
+  all_released
+}
+
 @test "traps, options, IFS and the caller's names stay as they are" {
   scripted 'set -CfE; shopt -s nocasematch nullglob failglob; IFS="1 d-"
     trap "echo failed" ERR; trap ":" TERM
