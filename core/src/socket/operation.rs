@@ -211,7 +211,9 @@ fn seconds(json: &str) -> Result<Duration> {
         Ok(seconds) if seconds > 0.0 && seconds <= TTL_SECONDS_MAX => {
             Ok(Duration::from_secs_f64(seconds))
         }
-        _ => Err(Error::usage(format!("ttl takes seconds above 0, not {json}"))),
+        _ => Err(Error::usage(format!(
+            "ttl takes seconds above 0, a hundred years at most, not {json}"
+        ))),
     }
 }
 

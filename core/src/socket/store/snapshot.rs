@@ -8,6 +8,9 @@ use crate::key::check_key;
 /// The version of the format.
 const VERSION: &str = "1";
 
+/// Far from where numbers would begin again at 0.
+const SEQUENCE_MAX: u64 = u64::MAX / 2;
+
 impl Store {
     /// All keys, sorted, with their values, revisions and the milliseconds they still have at `now`:
     ///
@@ -46,6 +49,9 @@ impl Store {
             Some(saved) => saved,
             None => as_edited(text)?,
         };
+        if sequence > SEQUENCE_MAX {
+            return Err(broken(&format!("\"seq\" is above {SEQUENCE_MAX}")));
+        }
         for Saved { key, revision, left, value } in keys {
             let key = Json::parse(key)?.decode_string().unwrap_or_default();
             check_key(&key).map_err(|error| broken(&error.to_string()))?;
