@@ -48,6 +48,9 @@ pub(crate) struct Circle {
 /// The circles among tasks in these states, each by its place.
 pub(crate) fn circles(states: &[State], wants: &[Want], names: &[String]) -> Vec<Circle> {
     let stuck = stuck(states, wants);
+    if !stuck.contains(&true) {
+        return Vec::new();
+    }
     let mut edges: Vec<Vec<usize>> = vec![Vec::new(); states.len()];
     for (task, state) in states.iter().enumerate() {
         if let State::Unstarted(needs) = state {

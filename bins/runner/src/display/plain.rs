@@ -24,6 +24,7 @@ pub(super) struct Plain {
 
 #[derive(Debug)]
 struct Bar {
+    task: String,
     estimate: Estimate,
     shown: Instant,
     /// The newest record, when it has not been shown.
@@ -62,11 +63,14 @@ impl Plain {
         time: Duration,
     ) {
         let name = &self.names[task];
+        let mut pending = Vec::new();
         self.bars.retain(|_, bar| {
-            let ours = bar.pending.take_if(|record| record.task == *name);
-            ours.iter().for_each(|record| console.say(&record.line(Some(&bar.estimate))));
-            ours.is_none()
+            let ours = bar.task == *name;
+            pending.extend(bar.pending.take_if(|_| ours).map(|last| (last, bar.estimate.clone())));
+            !ours
         });
+        pending.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
+        pending.iter().for_each(|(last, estimate)| console.say(&last.line(Some(estimate))));
         console.say(&ending.sentence(name, time));
     }
 
@@ -75,7 +79,8 @@ impl Plain {
         let mut first = false;
         let bar = bar.or_insert_with(|| {
             first = true;
-            Bar { estimate: Estimate::new(), shown: now, pending: None }
+            let task = record.task.clone();
+            Bar { task, estimate: Estimate::new(), shown: now, pending: None }
         });
         bar.estimate.observe(&record, now);
         if first || record.is_complete() || now.duration_since(bar.shown) >= PROGRESS_PAUSE {
