@@ -156,6 +156,11 @@ otto_lock() {
     \builtin printf '%s\n' 'otto_lock: no command after --: usage: otto_lock NAME -- COMMAND' >&2
     \builtin return 2
   fi
+  # A program holds it through otto-lock, which also gives it back after Ctrl-C at a prompt.
+  if [[ $(\builtin type -t -- "${@:__otto_words + 2:1}") == file ]]; then
+    \command otto-lock "$@"
+    \builtin return
+  fi
   # TOKEN HOLDER: the lock's number, and the process that holds it as long as this one lives.
   __otto_held=$(\command otto-lock "${@:1:__otto_words}" --hold "$__otto_owner") || \builtin return
   # shellcheck disable=SC2034  # COMMAND reads it

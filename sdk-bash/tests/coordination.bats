@@ -111,3 +111,13 @@ free again' ]
   [[ $output == *'"id":"bytes","current":7,"total":null,"message":"a b"'* ]]
   [[ $output == *'"current":3000,"total":3000'* ]]
 }
+
+@test "a program that Ctrl-C ends at a prompt gives its lock back" {
+  run --separate-stderr env -u OTTO_SOCKET otto-serve -- setsid -w script -qec 'bash --norc -i' /dev/null <<'END'
+source "$OTTO_SH"
+otto_lock db -- bash -c 'kill -INT 0; exec sleep 60'
+otto_lock db --timeout 20 -- printf 'again %s\n' "had it"
+exit
+END
+  [[ $output == *"again had it"* ]]
+}
