@@ -74,6 +74,18 @@ fn what_is_refused_is_said_in_a_line() {
         assert!(reply.starts_with(says) && reply.ends_with("\r\n"), "{reply}");
     }
     assert_eq!(wire.ask("EXISTS good"), b":0\r\n", "none of several is all or none");
+    let long = "*".repeat(513);
+    for words in
+        [format!("KEYS {long}"), format!("SCAN 0 MATCH {long}"), format!("PSUBSCRIBE {long}")]
+    {
+        let reply = text(&wire.ask(&words));
+        assert!(reply.starts_with("-ERR pattern of 513 bytes: at most 512 are allowed"), "{reply}");
+    }
+    // Far too long to be a number, and so never read as one.
+    wire.send(&request(&[&b"SET"[..], b"digits", &vec![b'1'; 10 << 20]]));
+    let _ = wire.receive();
+    assert!(text(&wire.ask("INCR digits")).starts_with("-ERR value is not an integer"));
+    assert!(text(&wire.ask("INCRBYFLOAT digits 1")).starts_with("-ERR value is not a valid float"));
     // Above the limit: told so, and the connection goes on.
     let large = vec![b'x'; 17 << 20];
     wire.send(&request(&[&b"SET"[..], b"large", &large]));

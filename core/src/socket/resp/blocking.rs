@@ -17,9 +17,14 @@ struct Waiter {
     end: End,
 }
 
+/// Most lists that all clients together can wait for.
+const WAITED_MAX: usize = 1_000_000;
+
 /// Who waits for which lists.
 #[derive(Debug, Default)]
 pub(in super::super) struct Blocked {
+    /// Lists that are waited for, counted for each client that does.
+    waited: usize,
     by_client: HashMap<ClientId, Waiter>,
     by_key: HashMap<Box<str>, VecDeque<ClientId>>,
     /// Lists that somebody waits for and that have got elements, in the order they got them.
@@ -32,6 +37,7 @@ impl Blocked {
     }
 
     fn add(&mut self, client: ClientId, keys: Vec<Box<str>>, end: End) {
+        self.waited += keys.len();
         for key in &keys {
             let clients = self.by_key.entry(key.clone()).or_default();
             // A key named twice is waited for once.
@@ -45,6 +51,7 @@ impl Blocked {
     /// Ends the wait of `client`, if it has one.
     pub(in super::super) fn remove(&mut self, client: ClientId) -> bool {
         let Some(waiter) = self.by_client.remove(&client) else { return false };
+        self.waited -= waiter.keys.len();
         for key in waiter.keys {
             if let Some(clients) = self.by_key.get_mut(&key) {
                 clients.retain(|waiting| *waiting != client);
@@ -126,6 +133,9 @@ impl Call<'_> {
         if self.in_transaction {
             reply::null_array(self.out);
             return Ok(Flow::Done);
+        }
+        if self.dispatch.resp.blocked.waited + keys.len() > WAITED_MAX {
+            return Err(Failure::Known("ERR too many lists are waited for"));
         }
         // A moment beyond what the clock can hold is none.
         if let Some(at) = timeout.and_then(|timeout| Instant::now().checked_add(timeout)) {

@@ -5,7 +5,7 @@ use super::glob;
 use std::collections::{BTreeMap, HashMap};
 
 /// Most channels, and most patterns, that one client can subscribe to.
-pub(super) const CHANNELS_PER_CLIENT_MAX: usize = 65_536;
+pub(super) const CHANNELS_PER_CLIENT_MAX: usize = 4096;
 pub(super) const PATTERNS_PER_CLIENT_MAX: usize = 1024;
 
 /// What one client has subscribed to, in that order.

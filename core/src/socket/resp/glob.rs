@@ -1,5 +1,19 @@
 //! Redis's own patterns, byte by byte as its `stringmatchlen` reads them: `*`, `?`, `[a-c^]`, `\`.
 
+use super::reply::Failure;
+use crate::limits::PATTERN_BYTES_MAX;
+
+/// Refuses a pattern that would take long to look at, key by key.
+pub(super) fn check(pattern: &[u8]) -> Result<(), Failure> {
+    if pattern.len() <= PATTERN_BYTES_MAX {
+        return Ok(());
+    }
+    let bytes = pattern.len();
+    Err(Failure::Text(format!(
+        "ERR pattern of {bytes} bytes: at most {PATTERN_BYTES_MAX} are allowed"
+    )))
+}
+
 /// Whether `text` matches as a whole. Only the last star is ever tried again, since everything
 /// between two stars matches as well earlier as later: time is at most the product of both lengths.
 pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {

@@ -135,6 +135,7 @@ impl Call<'_> {
             // As long as a list may be, it has no text that may be as long.
             Value::List(list) if list.len() > 0 => {
                 let elements: Vec<Box<str>> = list.iter().map(Box::from).collect();
+                self.dispatch.looks += 4 * elements.len();
                 self.dispatch.remove(from);
                 self.dispatch.remove(to);
                 // It takes up what has just been given up.
@@ -145,6 +146,7 @@ impl Call<'_> {
             }
             value => {
                 let json = value.json().into_owned();
+                self.looked_at(json.len());
                 self.dispatch.put(to, &json, expiry)?;
                 self.dispatch.remove(from);
             }

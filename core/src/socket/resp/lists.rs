@@ -56,6 +56,7 @@ impl Call<'_> {
             return Ok(Flow::Done);
         }
         let popped = self.dispatch.pop(key, end, count).map_err(list_failure)?.unwrap_or_default();
+        self.dispatch.looks += popped.len();
         reply::array(self.out, popped.len());
         popped.iter().for_each(|element| value::push_bulk(self.out, element));
         Ok(Flow::Done)

@@ -187,6 +187,11 @@ impl Call<'_> {
         Ok(Flow::Done)
     }
 
+    /// Counts a value of so many bytes that was looked through against this client's turn.
+    fn looked_at(&mut self, bytes: usize) {
+        self.dispatch.looks += bytes / 32;
+    }
+
     /// Refuses a reply that has grown beyond its limit since `start`, and takes it back.
     fn check_reply(&mut self, start: usize) -> Result<(), Failure> {
         if self.out.len() - start <= REPLY_BYTES_MAX {

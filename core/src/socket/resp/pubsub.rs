@@ -3,8 +3,7 @@
 use super::super::dispatch::{Delivery, Dispatch};
 use super::parse::Args;
 use super::reply::{self, Failure};
-use super::{Call, Done, Flow, key, value};
-use crate::limits::PATTERN_BYTES_MAX;
+use super::{Call, Done, Flow, glob, key, value};
 use std::rc::Rc;
 
 impl Dispatch {
@@ -67,11 +66,8 @@ impl Call<'_> {
     }
 
     pub(super) fn subscribe_patterns(&mut self, args: &Args<'_>) -> Done {
-        if let Some(long) = args.from(1).find(|pattern| pattern.len() > PATTERN_BYTES_MAX) {
-            let length = long.len();
-            return Err(Failure::Text(format!(
-                "ERR pattern of {length} bytes: at most {PATTERN_BYTES_MAX} are allowed"
-            )));
+        for pattern in args.from(1) {
+            glob::check(pattern)?;
         }
         self.add(args, "psubscribe", true)
     }

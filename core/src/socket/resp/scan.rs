@@ -12,6 +12,7 @@ const COUNT_DEFAULT: usize = 10;
 impl Call<'_> {
     pub(super) fn keys(&mut self, args: &Args<'_>) -> Done {
         let pattern = args.get(1);
+        glob::check(pattern)?;
         let (mut found, mut count) = (Vec::new(), 0);
         self.dispatch.store.scan(0, usize::MAX, |key| {
             if glob::matches(pattern, key.as_bytes()) {
@@ -34,6 +35,7 @@ impl Call<'_> {
         while let Some(option) = rest.next() {
             let argument = rest.next().ok_or(SYNTAX)?;
             if option.eq_ignore_ascii_case(b"match") {
+                glob::check(argument)?;
                 pattern = Some(argument);
             } else if option.eq_ignore_ascii_case(b"type") {
                 kind = Some(argument);

@@ -10,6 +10,11 @@ use super::table::wrong_arity;
 use super::{Call, Done, Flow, key, key_at, no_list, value};
 use crate::error::ErrorKind;
 
+/// Longest JSON text that a 64-bit integer can have: each digit may stand there as an escape.
+const INTEGER_BYTES_MAX: usize = 2 + 20 * 6;
+/// Longest JSON text that a number can have which INCRBYFLOAT takes.
+const FLOAT_BYTES_MAX: usize = 2 + (5 << 10) * 6;
+
 const OVERFLOW: Failure = Failure::Known("ERR increment or decrement would overflow");
 
 impl Call<'_> {
@@ -140,16 +145,21 @@ impl Call<'_> {
         let key = key(args.get(1))?;
         let mut bytes = self.string(key)?.unwrap_or_default();
         bytes.extend_from_slice(args.get(2));
+        self.looked_at(bytes.len());
         self.put(key, &bytes, Expiry::Keep)?;
         reply::count(self.out, bytes.len());
         Ok(Flow::Done)
     }
 
     pub(super) fn length_of_string(&mut self, args: &Args<'_>) -> Done {
-        let length = match self.dispatch.store.get(key(args.get(1))?) {
-            Some(entry) => value::bytes(no_list(entry.value)?).len(),
-            None => 0,
+        let (length, looked) = match self.dispatch.store.get(key(args.get(1))?) {
+            Some(entry) => {
+                let json = no_list(entry.value)?;
+                (value::bytes(json).len(), json.len())
+            }
+            None => (0, 0),
         };
+        self.looked_at(looked);
         reply::count(self.out, length);
         Ok(Flow::Done)
     }
@@ -159,7 +169,10 @@ impl Call<'_> {
         let key = key_at(args, 1)?;
         let number = match self.dispatch.store.get(key) {
             Some(entry) => {
-                number::integer(&value::bytes(no_list(entry.value)?)).ok_or(NOT_INTEGER)?
+                let json = no_list(entry.value)?;
+                let short = json.len() <= INTEGER_BYTES_MAX;
+                let number = short.then(|| number::integer(&value::bytes(json))).flatten();
+                number.ok_or(NOT_INTEGER)?
             }
             None => 0,
         };
@@ -180,11 +193,20 @@ impl Call<'_> {
 
     pub(super) fn increment_by_float(&mut self, args: &Args<'_>) -> Done {
         let key = key(args.get(1))?;
-        let number = match self.string(key)? {
-            Some(text) => LongDouble::parse(&text).ok_or(NOT_FLOAT)?,
+        let mut looked = args.get(2).len();
+        let number = match self.dispatch.store.get(key) {
+            Some(entry) => {
+                let json = no_list(entry.value)?;
+                looked += json.len().min(FLOAT_BYTES_MAX);
+                let short = json.len() <= FLOAT_BYTES_MAX;
+                let number = short.then(|| LongDouble::parse(&value::bytes(json))).flatten();
+                number.ok_or(NOT_FLOAT)?
+            }
             None => LongDouble::ZERO,
         };
         let sum = number.add(LongDouble::parse(args.get(2)).ok_or(NOT_FLOAT)?);
+        // A thousand digits are work for far longer than it takes to read them.
+        self.dispatch.looks += looked;
         if sum.is_infinite() {
             return Err(Failure::Known("ERR increment would produce NaN or Infinity"));
         }
