@@ -1,6 +1,7 @@
 //! Redis's dialect beside the others, on one server.
 
 use crate::wire::{Serving, Wire};
+use otto_core::socket::Options;
 
 fn request(words: &str) -> Vec<u8> {
     let words: Vec<&str> = words.split(' ').collect();
@@ -63,6 +64,20 @@ fn values_are_the_same_in_every_dialect() {
     gets(&mut resp, "BLPOP empty 0.001", "*-1\r\n");
     gets(&mut resp, "RENAME empty moved", "+OK\r\n");
     gets(&mut resp, "RPUSH moved x", ":1\r\n");
+}
+
+/// A longer name takes room, too: without it the list stays where it is.
+#[test]
+fn a_list_is_not_lost_by_another_name() {
+    let serving = Serving::with(Options { store_bytes_max: 200, ..Options::default() });
+    let mut resp = serving.wire();
+    gets(&mut resp, "RPUSH l 1 2 3", ":3\r\n");
+    resp.send(request(&format!("RENAME l {}", "x".repeat(50))));
+    assert!(resp.line().starts_with('-'));
+    gets(&mut resp, "LRANGE l 0 -1", "*3\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n");
+    gets(&mut resp, "RENAME l list", "+OK\r\n");
+    gets(&mut resp, "LLEN list", ":3\r\n");
+    gets(&mut resp, "EXISTS l", ":0\r\n");
 }
 
 #[test]

@@ -115,6 +115,19 @@ impl Dispatch {
         Ok(Some(popped.elements))
     }
 
+    /// Gives the list in parts under `from` to `to`, in place of what is there: however long it has
+    /// become, it stays. Whether there is one; its time is left behind.
+    pub(in crate::socket) fn move_list(&mut self, from: &str, to: &str) -> Result<bool> {
+        let Some((seq, list)) = self.store.take_list(from, to)? else { return Ok(false) };
+        self.tell(seq, Change::Delete, from, None);
+        self.remove(to);
+        let text = list.json();
+        let seq = self.store.put_list(to, list);
+        self.tell(seq, Change::Append, to, Some(&text));
+        self.wake(to);
+        Ok(true)
+    }
+
     /// Tells those who listen to `channel`, and how many they are; nothing is stored.
     pub(in crate::socket) fn publish(&mut self, channel: &str, value: &str) -> Result<usize> {
         self.store.check_value(value)?;

@@ -1,12 +1,11 @@
 //! Keys, whatever is stored under them, and their time.
 
 use super::super::dispatch::Expiry;
-use super::super::store::{End, Value};
+use super::super::store::Value;
 use super::number;
 use super::parse::Args;
 use super::reply::{self, Failure, NO_SUCH_KEY, NOT_INTEGER, SYNTAX};
 use super::set::{invalid_expire, wall_clock};
-use super::strings::list_failure;
 use super::table::Command;
 use super::{Call, Done, Flow, key};
 
@@ -134,12 +133,7 @@ impl Call<'_> {
         match entry.value {
             // As long as a list may be, it has no text that may be as long.
             Value::List(list) if list.len() > 0 => {
-                let elements: Vec<Box<str>> = list.iter().map(Box::from).collect();
-                self.dispatch.looks += 4 * elements.len();
-                self.dispatch.remove(from);
-                self.dispatch.remove(to);
-                // It takes up what has just been given up.
-                self.dispatch.push(to, End::Last, &elements).map_err(list_failure)?;
+                self.dispatch.move_list(from, to)?;
                 if let Expiry::At(at) = expiry {
                     self.dispatch.expire(to, Some(at));
                 }

@@ -70,7 +70,7 @@ impl List {
     }
 
     /// The array's text.
-    pub(super) fn json(&self) -> String {
+    pub(in crate::socket) fn json(&self) -> String {
         let mut out = String::with_capacity(self.json_bytes());
         out.push('[');
         for (at, element) in self.elements.iter().enumerate() {

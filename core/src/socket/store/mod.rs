@@ -239,6 +239,30 @@ impl Store {
         }
     }
 
+    /// Takes the list in parts under `from` out of the store, if there is one, for
+    /// [`Store::put_list`] under `to`, where it has room for certain; with the number of this write.
+    ///
+    /// # Errors
+    /// [`ErrorKind::TooLarge`] where the other name makes it too large: nothing has changed then.
+    pub(super) fn take_list(&mut self, from: &str, to: &str) -> Result<Option<(u64, List)>> {
+        let Some(Slot::List(slot)) = self.table.get_mut(from) else { return Ok(None) };
+        if to.len() > from.len() {
+            check_total(self.bytes - from.len() + to.len(), self.total_bytes_max)?;
+        }
+        let list = std::mem::take(&mut slot.list);
+        self.bytes -= cost_of_list(&list);
+        Ok(self.delete(from).map(|revision| (revision, list)))
+    }
+
+    /// Stores a list whose elements have been checked under `key`, which is absent; the number of
+    /// this write.
+    pub(super) fn put_list(&mut self, key: &str, list: List) -> u64 {
+        let revision = self.next_sequence();
+        self.bytes += key.len() + cost_of_list(&list) + ENTRY_BYTES;
+        self.table.insert(Slot::List(Box::new(ListSlot { key: key.into(), revision, list })));
+        revision
+    }
+
     /// Makes the value of `key` a list in parts; an absent one an empty list of revision 0.
     fn make_list(&mut self, key: &str) -> Result<()> {
         let Some(slot) = self.table.get_mut(key) else {
@@ -334,8 +358,12 @@ fn entry(slot: &Slot) -> Entry<'_> {
 fn cost_of_value(slot: &Slot) -> usize {
     match slot {
         Slot::Text(_) => slot.value_bytes(),
-        Slot::List(slot) => slot.list.element_bytes() + slot.list.len() * ELEMENT_BYTES,
+        Slot::List(slot) => cost_of_list(&slot.list),
     }
+}
+
+fn cost_of_list(list: &List) -> usize {
+    list.element_bytes() + list.len() * ELEMENT_BYTES
 }
 
 /// The error for a value or a request above its limit; it names the way that has none.

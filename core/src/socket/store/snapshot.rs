@@ -1,6 +1,6 @@
 //! The whole store as readable JSON, a key a line, and back.
 
-use super::{Slot, Store};
+use super::{ENTRY_BYTES, List, Slot, Store, check_list, check_total, cost_of_list};
 use crate::error::{Error, ErrorKind, Result};
 use crate::json::{Json, members, push_string};
 use crate::key::check_key;
@@ -60,12 +60,28 @@ impl Store {
             }
             self.sequence = revision - 1;
             let value = Json::parse(value).map_err(|error| broken(&format!("{key}: {error}")))?;
-            self.set(&key, value.as_str())?;
+            match List::parse(value.as_str()) {
+                // Longer than any value may be that comes at once: it has grown.
+                Some(list) if value.as_str().len() > self.value_bytes_max => {
+                    self.restore_list(&key, list)?;
+                }
+                _ => drop(self.set(&key, value.as_str())?),
+            }
             if let Some(left) = left {
                 self.expire(&key, Some(now.saturating_add(left)));
             }
         }
         self.sequence = sequence;
+        Ok(())
+    }
+
+    fn restore_list(&mut self, key: &str, list: List) -> Result<()> {
+        list.iter().try_for_each(|element| self.check_value(element))?;
+        check_list(list.json_bytes())?;
+        self.delete(key).inspect(|_| self.sequence -= 1);
+        let added = key.len() + cost_of_list(&list) + ENTRY_BYTES;
+        check_total(self.bytes + added, self.total_bytes_max)?;
+        self.put_list(key, list);
         Ok(())
     }
 }

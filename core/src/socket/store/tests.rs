@@ -148,3 +148,33 @@ fn a_snapshot_brings_everything_back() {
         assert!(Store::new(100, 1000).restore(bad, 0).is_err(), "{bad}");
     }
 }
+
+/// What was added bit by bit may be longer than what may come at once.
+#[test]
+fn a_list_that_has_grown_is_loaded_and_given_another_name() {
+    let mut store = Store::new(20, 2000);
+    for _ in 0..20 {
+        store.push("l", End::Last, &["\"text\""]).unwrap();
+    }
+    let text = store.snapshot(0);
+    let mut other = Store::new(20, 2000);
+    other.restore(&text, 0).unwrap();
+    assert_eq!(other.snapshot(0), text);
+    assert_eq!(other.bytes(), store.bytes());
+    let (length, bytes) = (json(&store, "l").len(), store.bytes());
+    assert!(Store::new(20, bytes - 1).restore(&text, 0).is_err());
+    // An element as long as none may be is refused as ever.
+    let long = text.replacen("\"text\"", &format!("\"{}\"", "x".repeat(30)), 1);
+    assert!(Store::new(20, 2000).restore(&long, 0).is_err());
+
+    let mut full = Store::new(20, bytes + 1);
+    full.restore(&text, 0).unwrap();
+    assert!(full.take_list("l", "abc").is_err());
+    assert_eq!((full.snapshot(0), full.bytes()), (text, bytes));
+    let (seq, list) = full.take_list("l", "ab").unwrap().unwrap();
+    assert_eq!((seq, full.len(), full.bytes()), (21, 0, 0));
+    assert_eq!(full.put_list("ab", list), 22);
+    assert_eq!((json(&full, "ab").len(), full.bytes()), (length, bytes + 1));
+    full.set("a", "1").unwrap_err();
+    assert!(full.take_list("none", "ab").unwrap().is_none());
+}
