@@ -39,14 +39,6 @@ impl Channels {
         self.by_client.get(&client).map_or((0, 0), |own| (own.channels.len(), own.patterns.len()))
     }
 
-    /// The channels of `client`, or its patterns.
-    pub(super) fn of(&self, client: ClientId, patterns: bool) -> Vec<Box<[u8]>> {
-        let own = self.by_client.get(&client);
-        own.map(|own| if patterns { &own.patterns } else { &own.channels })
-            .cloned()
-            .unwrap_or_default()
-    }
-
     /// Subscribes; `false` above the limit of a client. What it has already stays as it is.
     pub(super) fn add(&mut self, client: ClientId, name: &[u8], pattern: bool) -> bool {
         let clients = if pattern { self.by_pattern.get(name) } else { self.by_channel.get(name) };
@@ -94,6 +86,26 @@ impl Channels {
             } else {
                 self.by_channel.remove(name);
             }
+        }
+    }
+
+    /// Ends all subscriptions of `client` to channels, or to patterns, and names them in turn, with
+    /// how many it has then.
+    pub(super) fn remove_all(
+        &mut self,
+        client: ClientId,
+        patterns: bool,
+        mut show: impl FnMut(&[u8], usize),
+    ) {
+        let Some(own) = self.by_client.get_mut(&client) else { return };
+        let names = std::mem::take(if patterns { &mut own.patterns } else { &mut own.channels });
+        let others = own.channels.len() + own.patterns.len();
+        if others == 0 {
+            self.by_client.remove(&client);
+        }
+        for (at, name) in names.iter().enumerate() {
+            self.leave(client, name, patterns);
+            show(name, others + names.len() - at - 1);
         }
     }
 
@@ -151,6 +163,22 @@ mod tests {
         channels.forget(1);
         channels.forget(2);
         assert!(channels.is_empty());
+        assert_eq!(channels.counts(), (0, 0));
+    }
+
+    #[test]
+    fn all_subscriptions_of_a_kind_end_in_turn() {
+        let mut channels = Channels::default();
+        for (name, pattern) in [("a", false), ("p*", true), ("b", false)] {
+            assert!(channels.add(1, name.as_bytes(), pattern));
+        }
+        let mut seen = Vec::new();
+        let mut end = |patterns| {
+            channels.remove_all(1, patterns, |name, left| seen.push((name.to_vec(), left)));
+            (channels.counts_of(1), channels.is_empty())
+        };
+        assert_eq!([end(false), end(true), end(true)].map(|(_, empty)| empty), [false, true, true]);
+        assert_eq!(seen, [(b"a".to_vec(), 2), (b"b".to_vec(), 1), (b"p*".to_vec(), 0)]);
         assert_eq!(channels.counts(), (0, 0));
     }
 

@@ -100,14 +100,16 @@ impl Call<'_> {
             }
             return Ok(Flow::Done);
         }
-        let all = self.dispatch.resp.channels.of(self.client, pattern);
-        if all.is_empty() {
+        let before = self.out.len();
+        let out = &mut *self.out;
+        self.dispatch.resp.channels.remove_all(self.client, pattern, |name, left| {
+            say(out, what, Some(name), left);
+        });
+        if self.out.len() == before {
             self.say(what, None);
         }
-        for name in all {
-            self.dispatch.resp.channels.remove(self.client, &name, pattern);
-            self.say(what, Some(&name));
-        }
+        let (channels, patterns) = self.dispatch.resp.channels.counts_of(self.client);
+        self.session.subscriptions = channels + patterns;
         Ok(Flow::Done)
     }
 
@@ -115,14 +117,18 @@ impl Call<'_> {
     fn say(&mut self, what: &str, name: Option<&[u8]>) {
         let (channels, patterns) = self.dispatch.resp.channels.counts_of(self.client);
         self.session.subscriptions = channels + patterns;
-        reply::array(self.out, 3);
-        reply::bulk(self.out, what.as_bytes());
-        match name {
-            Some(name) => reply::bulk(self.out, name),
-            None => reply::null(self.out),
-        }
-        reply::count(self.out, channels + patterns);
+        say(self.out, what, name, channels + patterns);
     }
+}
+
+fn say(out: &mut Vec<u8>, what: &str, name: Option<&[u8]>, count: usize) {
+    reply::array(out, 3);
+    reply::bulk(out, what.as_bytes());
+    match name {
+        Some(name) => reply::bulk(out, name),
+        None => reply::null(out),
+    }
+    reply::count(out, count);
 }
 
 /// A channel has a name like a key.
