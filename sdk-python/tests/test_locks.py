@@ -292,17 +292,9 @@ def test_who_gives_up_a_barrier_has_not_come(server: otto.Server) -> None:
 def test_another_count_is_refused(server: otto.Server) -> None:
     first = threading.Thread(target=otto.barrier, args=("ready", 2), daemon=True)
     first.start()
-
-    def refused() -> bool:
-        try:
-            otto.barrier("ready", 3, timeout=0.01)
-        except otto.TimedOut:
-            return False
-        except otto.OttoError:
-            return True
-        return False
-
-    eventually(refused)
+    eventually(lambda: otto.stats()["waiting"] == 1)
+    with pytest.raises(otto.OttoError, match="are to be 2, not 3"):
+        otto.barrier("ready", 3)
     assert otto.barrier("ready", 2, timeout=10) == 2
     first.join(10)
 

@@ -1,7 +1,7 @@
 //! What a server stores, in a file: readable JSON, whole at any moment.
 
 use crate::say;
-use otto_core::socket::Handle;
+use otto_core::socket::{Handle, Server};
 use otto_core::{Error, ErrorKind, Json, Result, files};
 use std::fs;
 use std::io;
@@ -20,17 +20,17 @@ pub struct Saved {
     turn: Mutex<()>,
 }
 
-/// Takes over what the file `path` holds. `may_be_missing`: before the first save there is none.
+/// Has `server` begin with what the file `path` holds. `may_be_missing`: before the first save there is none.
 ///
 /// # Errors
 /// When it can't be read, or holds something else.
-pub fn load(path: &Path, handle: &Handle, may_be_missing: bool) -> Result<()> {
+pub fn load(path: &Path, server: &mut Server, may_be_missing: bool) -> Result<()> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_missing => return Ok(()),
         Err(error) => return Err(Error::io("load", path, error)),
     };
-    handle.restore(&text).map_err(|error| {
+    server.restore(&text).map_err(|error| {
         Error::new(error.kind(), format!("can't load {}: {error}", path.display()))
     })
 }

@@ -1,8 +1,8 @@
 //! Batches, lists and times to live, through real sockets.
 
-use crate::wire::{Serving, until};
+use crate::wire::{Serving, Wire, until};
 use otto_core::limits::BATCH_OPERATIONS_MAX;
-use otto_core::socket::{Client, EventKind, Operation};
+use otto_core::socket::{Client, EventKind, Operation, Options, Server};
 use otto_core::{Condition, ErrorKind, Json, Key, Pattern, Values};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -145,6 +145,26 @@ fn lists_nest_no_deeper_than_any_value() {
     let other = Serving::start();
     other.handle().restore(&serving.handle().snapshot().unwrap()).unwrap();
     assert_eq!(other.handle().get(&key("v")).unwrap().unwrap(), nested(deepest));
+}
+
+/// Whoever is there first finds what was saved, and changes nothing that is to be overwritten.
+#[test]
+fn what_was_saved_is_there_before_anybody_is_served() {
+    let first = Serving::start();
+    assert_eq!(first.wire().ask("INCR n 7"), "7");
+    let text = first.handle().snapshot().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut server = Server::bind(&folder.path().join("s"), Options::default()).unwrap();
+    let mut early = Wire::connect(&folder.path().join("s"));
+    early.send("INCR n\nSUBSCRIBE * 1\n");
+    server.restore(&text).unwrap();
+    let running = server.spawn();
+    assert_eq!(early.line(), "8");
+    assert_eq!(early.line(), "OK");
+    assert_eq!(early.line(), r#"{"seq":2,"event":"gap","from":1,"to":1}"#);
+    assert_eq!(early.line(), r#"{"seq":2,"event":"set","key":"n","value":8}"#);
+    let error = running.handle().restore(&text).unwrap_err().to_string();
+    assert!(error.contains("values of its own"), "{error}");
 }
 
 /// However long nobody has asked for anything, a key lives as long as it was told to.

@@ -55,12 +55,14 @@ fn serve(arguments: &ArgMatches) -> Done {
         ..Options::default()
     };
     let limit = DescriptorLimit::current();
-    let server = Server::bind(&socket, options)?.spawn();
+    let mut server = Server::bind(&socket, options)?;
     run.set_socket(&socket)?;
     let loaded = arguments.given("load").map(Path::new);
     if let Some(path) = loaded {
-        load(path, server.handle(), loaded == save)?;
+        // Before anybody is served: clients may have found the socket already.
+        load(path, &mut server, loaded == save)?;
     }
+    let server = server.spawn();
     let saved = save.map(|path| Saved::to(path, server.handle(), loaded == save)).transpose()?;
     let saved = saved.map(Arc::new);
     run.link_socket();

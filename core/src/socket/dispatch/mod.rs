@@ -21,7 +21,7 @@ use super::producers::Producers;
 use super::resp;
 use super::store::{Store, Value};
 use super::waits::{ClientId, Waits};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::json::Json;
 use crate::key::Pattern;
 use crate::limits::FRAME_BYTES_MAX;
@@ -112,6 +112,7 @@ pub(super) struct Dispatch {
 impl Dispatch {
     pub(super) fn new(store: Store, history_bytes_max: usize) -> Dispatch {
         Dispatch {
+            subscriptions: Subscriptions::new(store.sequence(), history_bytes_max),
             store,
             producers: Producers::default(),
             waits: Waits::default(),
@@ -119,7 +120,6 @@ impl Dispatch {
             locks: Locks::default(),
             barriers: Barriers::default(),
             cancellation: Cancellation::default(),
-            subscriptions: Subscriptions::new(history_bytes_max),
             resp: resp::Shared::default(),
             deliveries: VecDeque::new(),
             looks: 0,
@@ -248,6 +248,9 @@ impl Dispatch {
 
     /// Takes over what [`Dispatch::snapshot`] made.
     pub(super) fn restore(&mut self, text: &str) -> Result<()> {
+        if self.store.sequence() > 0 {
+            return Err(Error::usage("the server has values of its own: load before it is used"));
+        }
         self.store.restore(text, self.now)?;
         self.subscriptions.begin_after(self.store.sequence(), self.history_bytes_max);
         Ok(())

@@ -47,8 +47,9 @@ pub(in crate::socket) enum Replayed {
 }
 
 impl Subscriptions {
-    pub(super) fn new(history_bytes_max: usize) -> Subscriptions {
-        let history = History::new(history_bytes_max, 1);
+    /// Nothing is known of the events up to number `last`.
+    pub(super) fn new(last: u64, history_bytes_max: usize) -> Subscriptions {
+        let history = History::new(history_bytes_max, last + 1);
         Subscriptions { live: Vec::new(), replays: HashMap::new(), history }
     }
 

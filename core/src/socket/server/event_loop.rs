@@ -82,10 +82,10 @@ impl EventLoop {
         poll: Poll,
         listener: UnixListener,
         progress: Option<ProgressFifo>,
+        store: Store,
         options: Options,
         orders: Receiver<Order>,
     ) -> EventLoop {
-        let store = Store::new(options.value_bytes_max, options.store_bytes_max);
         let mut dispatch = Dispatch::new(store, options.history_bytes_max);
         dispatch.on_progress = options.on_progress;
         dispatch.on_cancel = options.on_cancel;

@@ -20,6 +20,7 @@ pub mod fuzz {
     pub use super::event_loop::fuzz::{Dialect, check, conversation};
 }
 
+use super::store::Store;
 use crate::error::{Error, Result};
 use crate::limits::{CLIENTS_MAX, HISTORY_BYTES_MAX, VALUE_BYTES_MAX};
 use crate::progress::Record;
@@ -90,6 +91,7 @@ pub struct Server {
     listener: mio::net::UnixListener,
     bound: Bound,
     progress: Option<ProgressFifo>,
+    store: Store,
     options: Options,
     orders: Receiver<Order>,
     handle: Handle,
@@ -115,7 +117,27 @@ impl Server {
         let (sender, orders) = channel();
         let handle = Handle::new(sender, waker);
         let path = path.to_owned();
-        Ok(Server { poll, listener, bound, progress, options, orders, handle, path })
+        let store = Store::new(options.value_bytes_max, options.store_bytes_max);
+        Ok(Server { poll, listener, bound, progress, store, options, orders, handle, path })
+    }
+
+    /// Begins with what [`Handle::snapshot`] made: clients that have connected already find it there.
+    ///
+    /// ```
+    /// use otto_core::socket::{Options, Server};
+    /// use otto_core::{Json, Key};
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let mut server = Server::bind(&folder.path().join("s"), Options::default()).unwrap();
+    /// server.restore("{\"otto-store\":1,\"seq\":1,\"keys\":{\"a\":{\"rev\":1,\"value\":7}}}").unwrap();
+    /// let running = server.spawn();
+    /// let key = Key::parse("a").unwrap();
+    /// assert_eq!(running.handle().get(&key).unwrap(), Some(Json::number(7)));
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Handle::restore`].
+    pub fn restore(&mut self, text: &str) -> Result<()> {
+        self.store.restore(text, 0)
     }
 
     /// A way to this server for other threads.
@@ -129,8 +151,8 @@ impl Server {
     /// # Errors
     /// When waiting for events fails, which leaves no way to go on.
     pub fn run(self) -> Result<()> {
-        let Server { poll, listener, bound, progress, options, orders, handle, path } = self;
-        let result = EventLoop::new(poll, listener, progress, options, orders).run();
+        let Server { poll, listener, bound, progress, store, options, orders, handle, path } = self;
+        let result = EventLoop::new(poll, listener, progress, store, options, orders).run();
         drop((bound, handle));
         result.map_err(|error| Error::io("serve", &path, error))
     }

@@ -6,6 +6,7 @@
 use super::{Connection, EventLoop};
 use crate::limits::{OUTPUT_PAUSE_BYTES, SUBSCRIBER_BACKLOG_BYTES_MAX};
 use crate::socket::Options;
+use crate::socket::store::Store;
 use mio::Poll;
 use mio::net::{UnixListener, UnixStream};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
@@ -182,7 +183,9 @@ impl Served {
             ..Options::default()
         };
         let (_, orders) = channel();
-        let mut served = Served(EventLoop::new(Poll::new()?, listener, None, options, orders));
+        let store = Store::new(options.value_bytes_max, options.store_bytes_max);
+        let event_loop = EventLoop::new(Poll::new()?, listener, None, store, options, orders);
+        let mut served = Served(event_loop);
         let (ours, theirs) = UnixStream::pair()?;
         served.0.admit(ours);
         Ok((served, theirs))
