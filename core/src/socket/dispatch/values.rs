@@ -121,6 +121,7 @@ impl Dispatch {
         let Some((seq, list)) = self.store.take_list(from, to)? else { return Ok(false) };
         self.tell(seq, Change::Delete, from, None);
         self.remove(to);
+        self.looks += list.len();
         let text = list.json();
         let seq = self.store.put_list(to, list);
         self.tell(seq, Change::Append, to, Some(&text));
