@@ -89,7 +89,7 @@ def measure(where: Place) -> Iterator[Row]:
         crowds: list[tuple[str, Callable[[Server, ExitStack], None]]] = [
             ("10 that never read", non_readers),
             (f"{CONNECTIONS:,} connections", many),
-            ("a replaying subscriber", replaying),
+            ("a replaying one", replaying),
         ]
         for name, gather in crowds:
             if gather is many and hard < CONNECTIONS + 200:

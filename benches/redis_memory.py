@@ -42,11 +42,11 @@ def memory(where: Place, core: str) -> Iterator[Row]:
     """Fresh servers for each: what another load has left in memory would be used again."""
     sizes: list[tuple[str, Callable[[int], bytes], Callable[[int], bytes]]] = [
         (
-            "keys of 32 bytes, values of 4",
+            "32 bytes, value 4",
             lambda n: b"key:%028d" % n,
             lambda n: b"%04d" % (n % 9000),
         ),
-        ("keys of 16 bytes, values of 32", lambda n: b"key:%012d" % n, lambda n: b"%032x" % n),
+        ("16 bytes, value 32", lambda n: b"key:%012d" % n, lambda n: b"%032x" % n),
     ]
     for what, key, value in sizes:
         grown = []
@@ -55,4 +55,4 @@ def memory(where: Place, core: str) -> Iterator[Row]:
                 before = resident(server)
                 fill(server, key, value)
                 grown.append((resident(server) - before) / KEYS)
-        yield Row(f"a key's memory, {what}", grown[0], "redis", grown[1], "B", times(1))
+        yield Row(f"memory, key {what}", grown[0], "redis", grown[1], "B", times(1))

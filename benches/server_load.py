@@ -1,4 +1,4 @@
-"""The server under one generator that speaks both dialects: ours as text, Redis's as RESP.
+"""The server under one generator that speaks every dialect: ours in all three, Redis's as RESP.
 
 Round trip: one client, server and client each on a core of their own. Processor time: fifty
 clients, each sending its batch before any reply is read, so that the server always has work.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from measure import interleaved, timed
 from place import Place, Server, otto_serve, redis_server
-from row import Row, times
+from row import Goal, Row, times
 
 CLIENTS = 50
 ROUND_TRIPS = 500
@@ -32,16 +32,21 @@ class Peer:
 
 def peers(otto: Server, redis: Server) -> dict[str, Peer]:
     """Both servers, holding the same value."""
-    ours = Peer(otto, b"GET bench.x\n", b'"1.2.3"\n')
-    theirs = Peer(redis, b"*2\r\n$3\r\nGET\r\n$7\r\nbench.x\r\n", b"$5\r\n1.2.3\r\n")
-    for peer, order, answer in [
-        (ours, b'SET bench.x "1.2.3"\n', b"OK\n"),
-        (theirs, b"*3\r\n$3\r\nSET\r\n$7\r\nbench.x\r\n$5\r\n1.2.3\r\n", b"+OK\r\n"),
+    resp = (b"*2\r\n$3\r\nGET\r\n$7\r\nbench.x\r\n", b"$5\r\n1.2.3\r\n")
+    sides = {
+        "text": Peer(otto, b"GET bench.x\n", b'"1.2.3"\n'),
+        "binary": Peer(otto, b"\0\0\0\x08\x02bench.x", b'\0\0\0\x08\0"1.2.3"'),
+        "RESP": Peer(otto, *resp),
+        "redis": Peer(redis, *resp),
+    }
+    for server, order, answer in [
+        (otto, b'SET bench.x "1.2.3"\n', b"OK\n"),
+        (redis, b"*3\r\n$3\r\nSET\r\n$7\r\nbench.x\r\n$5\r\n1.2.3\r\n", b"+OK\r\n"),
     ]:
-        with closing(connected(peer.server.socket)) as client:
+        with closing(connected(server.socket)) as client:
             client.sendall(order)
             receive(client, len(answer))
-    return {"ours": ours, "redis": theirs}
+    return sides
 
 
 def connected(path: Path) -> socket.socket:
@@ -106,16 +111,7 @@ def measure(where: Place) -> list[Row]:
             rounds=60,
             seconds=6,
         )
-        rows.append(
-            Row(
-                "round trip, pinned",
-                cost["ours"] * 1e6,
-                "redis",
-                cost["redis"] * 1e6,
-                "us",
-                times(0.7),
-            )
-        )
+        rows += beside_redis("round trip, pinned", cost, times(0.7))
         for depth, goal in [(1, times(0.9)), (16, times(0.6))]:
             samples = {}
             for name, peer in sides.items():
@@ -123,7 +119,13 @@ def measure(where: Place) -> list[Row]:
                 for client in clients:
                     stack.callback(client.close)
                 samples[name] = cpu_per_request(peer, clients, depth)
-            cost = interleaved(samples, rounds=15, seconds=8)
-            what = f"server CPU, {CLIENTS} clients, {depth} deep"
-            rows.append(Row(what, cost["ours"] * 1e6, "redis", cost["redis"] * 1e6, "us", goal))
+            cost = interleaved(samples, rounds=9, seconds=10)
+            rows += beside_redis(f"CPU, {CLIENTS} clients, {depth} deep", cost, goal)
     return rows
+
+
+def beside_redis(what: str, cost: dict[str, float], goal: Goal) -> list[Row]:
+    """Each of our dialects beside Redis; seconds."""
+    theirs = cost["redis"] * 1e6
+    ours = [(name, seconds * 1e6) for name, seconds in cost.items() if name != "redis"]
+    return [Row(f"{what}, {name}", us, "redis", theirs, "us", goal) for name, us in ours]
