@@ -27,14 +27,6 @@ impl Call<'_> {
         Ok(Flow::Done)
     }
 
-    /// The value of `key` as a string, for those who need it to themselves.
-    pub(super) fn string(&self, key: &str) -> Result<Option<Vec<u8>>, Failure> {
-        match self.dispatch.store.get(key) {
-            Some(entry) => Ok(Some(value::bytes(no_list(entry.value)?).into_owned())),
-            None => Ok(None),
-        }
-    }
-
     /// Stores a string.
     #[inline]
     pub(super) fn put(&mut self, key: &str, bytes: &[u8], expiry: Expiry) -> Result<(), Failure> {
@@ -143,11 +135,24 @@ impl Call<'_> {
 
     pub(super) fn append(&mut self, args: &Args<'_>) -> Done {
         let key = key(args.get(1))?;
-        let mut bytes = self.string(key)?.unwrap_or_default();
-        bytes.extend_from_slice(args.get(2));
-        self.looked_at(bytes.len());
-        self.put(key, &bytes, Expiry::Keep)?;
-        reply::count(self.out, bytes.len());
+        let mut json = std::mem::take(&mut self.dispatch.resp.json);
+        let old = match self.dispatch.store.get(key) {
+            Some(entry) => no_list(entry.value)?,
+            None => "\"\"",
+        };
+        json.push_str(old);
+        if !value::append(&mut json, args.get(2)) {
+            let mut bytes = value::bytes(old).into_owned();
+            bytes.extend_from_slice(args.get(2));
+            json.clear();
+            value::push_json(&mut json, &bytes);
+        }
+        self.looked_at(json.len());
+        let length = value::length(&json);
+        let stored = self.dispatch.put(key, &json, Expiry::Keep);
+        self.dispatch.resp.give_back(json);
+        stored?;
+        reply::count(self.out, length);
         Ok(Flow::Done)
     }
 
@@ -155,7 +160,7 @@ impl Call<'_> {
         let (length, looked) = match self.dispatch.store.get(key(args.get(1))?) {
             Some(entry) => {
                 let json = no_list(entry.value)?;
-                (value::bytes(json).len(), json.len())
+                (value::length(json), json.len())
             }
             None => (0, 0),
         };

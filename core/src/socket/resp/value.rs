@@ -61,6 +61,47 @@ fn rare_bytes(json: &str) -> Cow<'_, [u8]> {
     }
 }
 
+/// The length of the string that the JSON text of a value (no array) stands for, in bytes.
+pub(super) fn length(json: &str) -> usize {
+    let [b'"', inside @ .., b'"'] = json.as_bytes() else { return bytes(json).len() };
+    let (mut length, mut rest) = (0, inside);
+    while let Some(at) = memchr(b'\\', rest) {
+        let (taken, stands_for) = match rest.get(at + 1) {
+            Some(b'u') => escaped_length(&rest[at + 2..]),
+            _ => (2, 1),
+        };
+        length += at + stands_for;
+        rest = rest.get(at + taken..).unwrap_or_default();
+    }
+    length + rest.len()
+}
+
+/// How many bytes an escape takes whose digits these are, and how many it stands for.
+fn escaped_length(digits: &[u8]) -> (usize, usize) {
+    let digits = digits.get(..4).and_then(|digits| std::str::from_utf8(digits).ok());
+    match digits.and_then(|digits| u16::from_str_radix(digits, 16).ok()) {
+        Some(..0x80) => (6, 1),
+        Some(..0x800) => (6, 2),
+        // Half of a pair, and the other half is behind it.
+        Some(0xD800..0xDC00) => (12, 4),
+        _ => (6, 3),
+    }
+}
+
+/// Appends `more` to a string that is JSON text; `false`, and nothing is done, where only the bytes of
+/// both together tell what becomes of it.
+pub(super) fn append(json: &mut String, more: &[u8]) -> bool {
+    let Ok(more) = std::str::from_utf8(more) else { return false };
+    if !json.starts_with('"') || json.pop() != Some('"') {
+        return false;
+    }
+    let end = json.len();
+    push_string(json, more);
+    // The quote that begins what was added.
+    json.remove(end);
+    true
+}
+
 /// Appends the reply with the string that a value (no array) stands for.
 #[inline]
 pub(super) fn push_bulk(out: &mut Vec<u8>, json: &str) {
@@ -98,7 +139,20 @@ mod tests {
         fn every_string_comes_back(string in prop::collection::vec(any::<u8>(), 0..40)) {
             let json = json(&string);
             prop_assert!(Json::parse(&json).unwrap().as_str() == json);
+            prop_assert_eq!(length(&json), string.len());
             prop_assert_eq!(bytes(&json), string);
+        }
+
+        #[test]
+        fn appending_to_the_text_appends_to_the_string(text in "\\PC*", more in "[a\\\\\"\\n\u{e9}\u{1f600}]{0,9}") {
+            // As another client may have written it: with escapes where there need be none.
+            let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            for mut json in [json(text.as_bytes()), format!("\"{escaped}\"")] {
+                prop_assert_eq!(length(&json), text.len());
+                prop_assert!(append(&mut json, more.as_bytes()));
+                prop_assert_eq!(bytes(&json), format!("{text}{more}").into_bytes());
+                prop_assert_eq!(length(&json), text.len() + more.len());
+            }
         }
 
         #[test]
