@@ -154,3 +154,20 @@ fn a_subscriber_that_does_not_read_is_disconnected() {
     let last = words.rsplit("\r\n").nth(1).unwrap();
     assert!(last.starts_with("-ERR too slow: "), "{last}");
 }
+
+/// Each request is more than a turn: the client gets as many turns as it takes, also when all of its
+/// requests have been read, and when no more can come.
+#[test]
+fn work_that_takes_many_turns_is_finished() {
+    let serving = Serving::start();
+    let mut wire = serving.wire();
+    gets(&mut wire, &format!("SET k {}", "x".repeat(4 << 20)), "+OK\r\n");
+    let replies = |from: usize| -> String {
+        (from..from + 10).map(|n| format!(":{}\r\n", (4 << 20) + n)).collect()
+    };
+    wire.send(request("APPEND k y").repeat(10));
+    comes(&mut wire, &replies(1));
+    wire.send(request("APPEND k y").repeat(10));
+    wire.end();
+    assert_eq!(String::from_utf8_lossy(&wire.rest()), replies(11));
+}

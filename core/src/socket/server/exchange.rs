@@ -39,11 +39,18 @@ impl EventLoop {
                 connection.input = input;
             }
             let Some(Some(connection)) = self.clients.get_mut(client) else { return };
+            if !connection.takes_requests() {
+                return;
+            }
+            // With its turn over, whole requests may still lie in what has been read.
+            if self.turn == 0 {
+                continue;
+            }
             if connection.ended {
                 self.last_line(client);
                 return;
             }
-            if !connection.takes_requests() || !connection.readable {
+            if !connection.readable {
                 return;
             }
             match connection.stream.read(scratch) {
@@ -91,9 +98,6 @@ impl EventLoop {
     /// A last line may lack its line feed.
     fn last_line(&mut self, client: usize) {
         let Some(Some(connection)) = self.clients.get_mut(client) else { return };
-        if !connection.takes_requests() {
-            return;
-        }
         let line = std::mem::take(&mut connection.input);
         self.input_bytes -= line.len();
         if connection.dialect == Some(Dialect::Text)
