@@ -6,12 +6,16 @@ bats_require_minimum_version 1.5.0
 setup() {
   cd "$BATS_TEST_TMPDIR"
   mkdir bin
-  # Holds nothing, but shows who asked for what, and ends as the holder does.
+  # Holds nothing, but shows who asked for what, runs it or ends as the holder does.
   cat >bin/otto-lock <<'END'
 #!/bin/bash
 printf '<%s>' "$@" >>asked
-[[ " $* " == *" --hold "* ]] || exit 0
 [[ " $* " != *" late "* ]] || { echo 'otto-lock: timeout: late' >&2; exit 4; }
+if [[ " $* " != *" --hold "* ]]; then
+  while [ $# -gt 0 ] && [ "$1" != -- ]; do shift; done
+  [ $# -gt 1 ] || exit 0
+  OTTO_LOCK_TOKEN=7$(($(wc -l <holders) + 1)) exec "${@:2}"
+fi
 sleep 60 >/dev/null 2>&1 &
 echo "$!" >>holders
 echo "7$(wc -l <holders) $!"
