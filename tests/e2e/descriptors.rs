@@ -31,8 +31,7 @@ fn connect(socket: &PathBuf) -> UnixStream {
     stream
 }
 
-/// All of them are served, and what is started meanwhile has the low limit that select needs: a task
-/// as soon as otto-run has had its turn again after starting it.
+/// All of them are served, and what is started meanwhile has the low limit that select needs.
 #[test]
 fn five_thousand_clients_are_taken_whatever_the_soft_limit() {
     if !may_have_many() {
@@ -42,8 +41,7 @@ fn five_thousand_clients_are_taken_whatever_the_soft_limit() {
     place.write(
         "otto.yml",
         "tasks:\n  a: {bash: 'echo \"id $OTTO_RUN_ID\"; until otto-get go >/dev/null 2>&1; do sleep 0.1; done'}\n  \
-         b: {before: [a], bash: 'for i in {1..1000}; do [ $(ulimit -Sn) != 1024 ] || break; sleep 0.01; done; \
-         ulimit -Sn'}\n",
+         b: {before: [a], bash: 'echo \"limit $(ulimit -Sn)\"'}\n",
     );
     for program in [
         "otto-serve -- bash -c 'echo \"id $OTTO_RUN_ID\"; ulimit -Sn; otto-get --wait go'",
