@@ -1,10 +1,13 @@
 //! Locks and forked children. A child shares its parent's descriptors, and with them the `flock`s
 //! that are taken under them, also later: such a lock would stay taken for as long as the child
-//! lives, whatever becomes of the parent. So every child leads these descriptors elsewhere at once.
+//! lives, whatever becomes of the parent. So every child leads these descriptors elsewhere at once,
+//! and none is forked between the opening of such a file and the note of its descriptor.
 #![allow(unsafe_code)]
 
 use nix::libc;
+use std::cell::UnsafeCell;
 use std::fs::File;
+use std::marker::PhantomData;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Once;
@@ -21,6 +24,34 @@ static KEPT: [AtomicI32; SLOTS] = [const { AtomicI32::new(FREE) }; SLOTS];
 /// Slots from here on have never been used.
 static USED: AtomicUsize = AtomicUsize::new(0);
 
+/// While this lives, no other thread forks this process: it waits. To be held for the opening of a
+/// file only, and by nobody who has one already.
+pub(crate) struct Unforked {
+    // It belongs to the thread that took it.
+    _thread: PhantomData<*const ()>,
+}
+
+impl Unforked {
+    pub(crate) fn begin() -> Unforked {
+        static INSTALLED: Once = Once::new();
+        INSTALLED.call_once(|| {
+            // SAFETY: the three do only what is allowed around `fork` in a process that has
+            // several threads, and stay where they are: code is never unloaded.
+            let _ = unsafe {
+                libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(in_child))
+            };
+        });
+        GATE.lock();
+        Unforked { _thread: PhantomData }
+    }
+}
+
+impl Drop for Unforked {
+    fn drop(&mut self) {
+        GATE.unlock();
+    }
+}
+
 /// An open file that forked children do not share: there its descriptor leads to `/dev/null`.
 #[derive(Debug)]
 pub(crate) struct Unshared {
@@ -30,8 +61,9 @@ pub(crate) struct Unshared {
 }
 
 impl Unshared {
-    pub(crate) fn new(file: File) -> Unshared {
-        Unshared { _kept: keep_from_children(&file), file }
+    /// `file` was opened under `unforked`.
+    pub(crate) fn new(file: File, unforked: &Unforked) -> Unshared {
+        Unshared { _kept: keep_from_children(&file, unforked), file }
     }
 }
 
@@ -43,20 +75,13 @@ impl Deref for Unshared {
     }
 }
 
-/// While this lives, a forked child does not share the lock of a descriptor.
+/// While this lives, a forked child leads a descriptor elsewhere.
 #[derive(Debug)]
-pub(crate) struct KeptFromChildren {
+struct KeptFromChildren {
     kept: Option<(&'static AtomicI32, RawFd)>,
 }
 
-/// Begins before a lock is taken and ends after it is released; the file has to stay open as long.
-pub(crate) fn keep_from_children(file: &File) -> KeptFromChildren {
-    static INSTALLED: Once = Once::new();
-    INSTALLED.call_once(|| {
-        // SAFETY: `in_child` does only what is allowed between fork and exec in a process that had
-        // several threads, and stays where it is: code is never unloaded.
-        let _ = unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-    });
+fn keep_from_children(file: &File, _: &Unforked) -> KeptFromChildren {
     let descriptor = file.as_raw_fd();
     let slot = KEPT.iter().enumerate().find(|(_, slot)| {
         slot.load(Relaxed) == FREE
@@ -78,9 +103,39 @@ impl Drop for KeptFromChildren {
     }
 }
 
+/// What a thread holds that opens a file, and one that forks. A mutex of the system's, since a child
+/// has to let go of what its parent's thread took.
+struct Gate(UnsafeCell<libc::pthread_mutex_t>);
+
+// SAFETY: it is reached by calls only that are made for several threads at once.
+unsafe impl Sync for Gate {}
+
+static GATE: Gate = Gate(UnsafeCell::new(libc::PTHREAD_MUTEX_INITIALIZER));
+
+impl Gate {
+    fn lock(&self) {
+        // SAFETY: initialised, and never moved: it is a static. No thread that has it takes it.
+        let _ = unsafe { libc::pthread_mutex_lock(self.0.get()) };
+    }
+
+    fn unlock(&self) {
+        // SAFETY: as for `lock`; called by the thread that took it, or by what `fork` made of it.
+        let _ = unsafe { libc::pthread_mutex_unlock(self.0.get()) };
+    }
+}
+
+extern "C" fn before_fork() {
+    GATE.lock();
+}
+
+extern "C" fn after_fork() {
+    GATE.unlock();
+}
+
 /// Runs in the child before `fork` returns. Not closed but replaced: the numbers still belong to
 /// files that the child's code believes to be open.
 extern "C" fn in_child() {
+    GATE.unlock();
     let mut nowhere = FREE;
     for slot in &KEPT[..USED.load(SeqCst).min(SLOTS)] {
         let descriptor = slot.swap(FREE, SeqCst);

@@ -4,7 +4,7 @@
 //! when its holder dies.
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::fork::{KeptFromChildren, Unshared, keep_from_children};
+use crate::fork::Unshared;
 use crate::interrupt;
 use crate::limits::LOCK_WAIT_SECONDS;
 use std::cell::OnceCell;
@@ -33,7 +33,6 @@ pub(crate) struct Exclusive<'a> {
     file: &'a File,
     owner: u32,
     identify: fn() -> u32,
-    _kept: Option<KeptFromChildren>,
 }
 
 /// Locks `file`, which stands for `path`; `holder` is asked when that takes long.
@@ -42,14 +41,11 @@ pub(crate) struct Exclusive<'a> {
 /// [`ErrorKind::TimedOut`] after [`LOCK_WAIT_SECONDS`] without progress, naming the holder; what
 /// an installed [`interrupt`] check returned.
 pub(crate) fn exclusive<'a>(
-    file: &'a File,
+    file: &'a Unshared,
     path: &Path,
     holder: impl Fn() -> Holder,
 ) -> Result<Exclusive<'a>> {
-    let kept = keep_from_children(file);
-    let mut held = locked(process::id, file, path, holder, |time, _| thread::sleep(time))?;
-    held._kept = Some(kept);
-    Ok(held)
+    exclusive_by(process::id, file, path, holder, |time, _| thread::sleep(time))
 }
 
 /// As [`exclusive`], for a caller with a cheaper way to know its process ID, and a better one to
@@ -61,22 +57,12 @@ pub(crate) fn exclusive_by<'a>(
     holder: impl Fn() -> Holder,
     sleep: impl Fn(Duration, Duration),
 ) -> Result<Exclusive<'a>> {
-    locked(identify, file, path, holder, sleep)
-}
-
-fn locked<'a>(
-    identify: fn() -> u32,
-    file: &'a File,
-    path: &Path,
-    holder: impl Fn() -> Holder,
-    sleep: impl Fn(Duration, Duration),
-) -> Result<Exclusive<'a>> {
     let begin = OnceCell::new();
     let sleep = |time| sleep(time, begin.get_or_init(Instant::now).elapsed());
     let mut waiting: Option<Waiting> = None;
     loop {
         match file.try_lock() {
-            Ok(()) => return Ok(Exclusive { file, owner: identify(), identify, _kept: None }),
+            Ok(()) => return Ok(Exclusive { file, owner: identify(), identify }),
             Err(TryLockError::Error(error)) => return Err(Error::io("lock", path, error)),
             Err(TryLockError::WouldBlock) => {}
         }
@@ -91,15 +77,9 @@ fn locked<'a>(
     }
 }
 
-/// As [`try_exclusive`], without what an [`Unshared`] file brings along.
-pub(crate) fn try_exclusive_by(identify: fn() -> u32, file: &Unshared) -> Option<Exclusive<'_>> {
-    file.try_lock().ok().map(|()| Exclusive { file, owner: identify(), identify, _kept: None })
-}
-
 /// Locks `file` if nobody else has.
-pub(crate) fn try_exclusive(identify: fn() -> u32, file: &File) -> Option<Exclusive<'_>> {
-    let kept = Some(keep_from_children(file));
-    file.try_lock().ok().map(|()| Exclusive { file, owner: identify(), identify, _kept: kept })
+pub(crate) fn try_exclusive(identify: fn() -> u32, file: &Unshared) -> Option<Exclusive<'_>> {
+    file.try_lock().ok().map(|()| Exclusive { file, owner: identify(), identify })
 }
 
 fn taken(path: &Path, holder: Option<u32>) -> Error {
@@ -142,7 +122,6 @@ impl Waiting {
     }
 }
 
-// The fields drop after this, so that the lock is kept from children until it is released.
 impl Drop for Exclusive<'_> {
     fn drop(&mut self) {
         // A child forked meanwhile shares the lock with its parent, whose it is to release.

@@ -100,3 +100,47 @@ def test_children_of_a_killed_holder_hold_nothing(server: otto.Server, handles: 
             )
     assert held > 0, "no fork fell into a write"
     assert times[len(times) * 19 // 20 - 1] < 0.05, times
+
+
+# Opens the document without a pause in a thread, and forks: what a child has of the control file it
+# would share with its parent, and each lock that is taken under it.
+OPENER = """if True:
+    import os, sys, threading, otto
+    path, forks = sys.argv[1], int(sys.argv[2])
+
+    def open_anew():
+        while True:
+            otto.TaskDataRegion.open("t").update({"n": 1})
+
+    def inherited():
+        for number in os.listdir("/proc/self/fd"):
+            try:
+                if os.readlink(f"/proc/self/fd/{number}") == path:
+                    yield number
+            except FileNotFoundError:
+                pass
+
+    threading.Thread(target=open_anew, daemon=True).start()
+    shared = 0
+    for _ in range(forks):
+        child = os.fork()
+        if child == 0:
+            os._exit(1 if list(inherited()) else 0)
+        shared += os.waitpid(child, 0)[1] != 0
+    print(shared)
+    sys.stdout.flush()
+    os._exit(0)
+"""
+
+
+def test_no_child_shares_a_lock_that_is_opened_while_it_is_forked(server: otto.Server) -> None:
+    region = otto.TaskDataRegion.create("t")
+    region.write_json({})
+    control = f"/dev/shm/.otto-{server.run_id}-t.ctl"
+    ran = subprocess.run(
+        [sys.executable, "-c", OPENER, control, "20000" if SOAK else "400"],
+        stdout=subprocess.PIPE,
+        timeout=300,
+        check=True,
+    )
+    assert int(ran.stdout) == 0, f"{int(ran.stdout)} children share it"

@@ -1,6 +1,7 @@
 //! Reading a file of values, and replacing it so that it is never half there.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::{Unforked, Unshared};
 use crate::json::Json;
 use crate::limits::DOCUMENT_BYTES_MAX;
 use crate::lock::{self, Holder};
@@ -128,7 +129,8 @@ impl Names {
     }
 }
 
-fn open_lock(names: &Names, path: &Path) -> Result<File> {
+fn open_lock(names: &Names, path: &Path) -> Result<Unshared> {
+    let unforked = Unforked::begin();
     OpenOptions::new()
         .read(true)
         .write(true)
@@ -137,6 +139,7 @@ fn open_lock(names: &Names, path: &Path) -> Result<File> {
         .mode(0o600)
         .custom_flags(O_NOFOLLOW | O_NONBLOCK)
         .open(&names.lock)
+        .map(|lock| Unshared::new(lock, &unforked))
         .map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => Error::new(
                 ErrorKind::NoRun,

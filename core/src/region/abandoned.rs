@@ -55,7 +55,7 @@ fn remove_unless(path: &Path, needed: impl Fn() -> bool) {
     if needed() {
         return;
     }
-    let Ok(Some((file, _))) = place::open(path, false) else { return };
+    let Ok(Some(file)) = place::open_to_lock(path) else { return };
     let Some(_held) = lock::try_exclusive(process::id, &file) else { return };
     // Now that its publisher does nothing any more, once again.
     if !needed() && still_there(&file, path) {
@@ -69,8 +69,8 @@ fn remove_on_the_way(run: RunId, path: &Path) {
     match fs::read_link(path) {
         Err(_) => remove_unless(path, || false),
         Ok(target) if target.parent() == Some(&run::spilled(run)) => {
-            let Ok(opened) = place::open(&target, false) else { return };
-            let held = opened.as_ref().map(|(file, _)| lock::try_exclusive(process::id, file));
+            let Ok(opened) = place::open_to_lock(&target) else { return };
+            let held = opened.as_ref().map(|file| lock::try_exclusive(process::id, file));
             if !matches!(held, Some(None)) {
                 let _ = fs::remove_file(path);
             }

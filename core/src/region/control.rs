@@ -4,7 +4,7 @@ use super::layout::{self, HEADER_BYTES, MAGIC, MAPPED_BYTES, VERSION};
 use super::map::{ControlPage, process_id};
 use super::{place, room};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fork::Unshared;
+use crate::fork::{Unforked, Unshared};
 use crate::lock::{self, Exclusive, Holder};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::thread::futex::{self, Flags, Timespec};
@@ -39,6 +39,7 @@ pub(super) struct Control {
 impl Control {
     /// The control file at `path`; `None` when there is none.
     pub(super) fn open(path: &Path) -> Result<Option<Control>> {
+        let unforked = Unforked::begin();
         let Some((file, found, writable)) = place::open_widely(path)? else { return Ok(None) };
         let mut start = [0; 16];
         let whole = found.st_size >= HEADER_BYTES as i64
@@ -47,7 +48,7 @@ impl Control {
         if !whole {
             return Err(not_ours(path, &start));
         }
-        Control::of(file, path, writable).map(Some)
+        Control::of(file, path, writable, &unforked).map(Some)
     }
 
     /// The control file at `path`, made where missing: it appears complete or not at all.
@@ -56,6 +57,7 @@ impl Control {
             if let Some(control) = Control::open(path)? {
                 return Ok(control);
             }
+            let unforked = Unforked::begin();
             let file = place::nameless(path)?;
             let random = RandomState::new();
             let (high, low) = (random.hash_one(0), random.hash_one(1));
@@ -63,12 +65,12 @@ impl Control {
             file.write_all_at(&layout::new_header(uuid.to_ne_bytes()), 0)
                 .map_err(|error| room::refused(path, MAPPED_BYTES as u64, error))?;
             if place::name(&file, path)? {
-                return Control::of(file, path, true);
+                return Control::of(file, path, true, &unforked);
             }
         }
     }
 
-    fn of(file: File, path: &Path, writable: bool) -> Result<Control> {
+    fn of(file: File, path: &Path, writable: bool, unforked: &Unforked) -> Result<Control> {
         // Through an opening of its own: forked children inherit the mapping, and would keep the
         // lock if the mapping held what is locked.
         let map = if writable { ControlPage::new } else { ControlPage::read_only };
@@ -76,7 +78,7 @@ impl Control {
             .and_then(|file| map(&file))
             .map_err(|error| Error::io("map", path, error))?;
         Ok(Control {
-            file: Unshared::new(file),
+            file: Unshared::new(file, unforked),
             writable,
             page: Arc::new(page),
             path: path.to_owned(),
@@ -172,7 +174,7 @@ impl Control {
     /// Takes the lock if it is free.
     pub(super) fn try_lock(&self) -> Option<Exclusive<'_>> {
         if self.is_own() && self.writable {
-            lock::try_exclusive_by(process_id, &self.file)
+            lock::try_exclusive(process_id, &self.file)
         } else {
             None
         }

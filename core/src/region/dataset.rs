@@ -157,7 +157,8 @@ impl Dataset {
             let current = found.ok_or_else(|| missing(name))?;
             // No publisher is replacing it now.
             let nobody = || Holder { process: None, progress: 0 };
-            let _held = lock::exclusive(&current.file, &path, nobody)?;
+            let file = place::lockable(&current.file, &path)?;
+            let _held = lock::exclusive(&file, &path, nobody)?;
             if current.is_current() {
                 unlink()?;
                 current.discard();

@@ -8,13 +8,14 @@
 use super::dataset::DatasetInfo;
 use super::place;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::{Unforked, Unshared};
 use crate::json::Json;
 use crate::key::TaskName;
 use crate::limits::DATASET_ABOUT_BYTES_MAX;
 use crate::lock::{self, Holder};
 use crate::run::{RunId, still_there};
 use rustix::fs::Stat;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ const FIXED: usize = 48;
 /// A label that its publisher holds locked until the data has its name: whoever gets that lock
 /// knows that the publisher is done, or dead.
 pub(super) struct Label {
-    file: File,
+    file: Unshared,
     path: PathBuf,
     released: bool,
 }
@@ -34,14 +35,16 @@ pub(super) struct Label {
 impl Label {
     /// Writes the label of a data file that has no name yet; it appears complete.
     pub(super) fn write(path: PathBuf, info: &DatasetInfo, modified: i64) -> Result<Label> {
-        let file = place::nameless(&path)?;
+        let unforked = Unforked::begin();
+        let file = Unshared::new(place::nameless(&path)?, &unforked);
+        drop(unforked);
         let failed = |error| Error::io("write", &path, error);
         file.write_all_at(&encode(info, modified), 0).map_err(failed)?;
         file.try_lock().map_err(|error| failed(error.into()))?;
         while !place::name(&file, &path)? {
             // That of a file that had our inode number before; its cleaner may be at work.
-            let old = match place::open(&path, false) {
-                Ok(Some((old, _))) => old,
+            let old = match place::open_to_lock(&path) {
+                Ok(Some(old)) => old,
                 Ok(None) => continue,
                 Err(_) => {
                     fs::remove_file(&path).map_err(|error| Error::io("remove", &path, error))?;

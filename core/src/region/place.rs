@@ -2,6 +2,7 @@
 
 use super::room;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::{Unforked, Unshared};
 use crate::key::TaskName;
 use crate::run::SHARED_MEMORY;
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK, O_TMPFILE};
@@ -45,6 +46,19 @@ pub(super) fn open(path: &Path, writable: bool) -> Result<Option<(File, Stat)>> 
             .map_err(|error| Error::io("make private", path, error.into()))?;
     }
     Ok(Some((file, found)))
+}
+
+/// [`open`] for reading, to lock the file.
+pub(super) fn open_to_lock(path: &Path) -> Result<Option<Unshared>> {
+    let unforked = Unforked::begin();
+    Ok(open(path, false)?.map(|(file, _)| Unshared::new(file, &unforked)))
+}
+
+/// The file once more, to lock it: forked children may share `file` itself, and its locks.
+pub(super) fn lockable(file: &File, path: &Path) -> Result<Unshared> {
+    let unforked = Unforked::begin();
+    let again = open_again(file, false).map_err(|error| Error::io("lock", path, error))?;
+    Ok(Unshared::new(again, &unforked))
 }
 
 /// [`open`] for writing, or only for reading where no more is allowed; which of the two it is.

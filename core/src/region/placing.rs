@@ -68,7 +68,8 @@ impl Placing<'_> {
                 Ok(Some(current)) => {
                     // One publisher at a time replaces a given predecessor.
                     let nobody = || Holder { process: None, progress: 0 };
-                    let _held = lock::exclusive(&current.file, &path, nobody)?;
+                    let file = place::lockable(&current.file, &path)?;
+                    let _held = lock::exclusive(&file, &path, nobody)?;
                     if !current.is_current() {
                         continue;
                     }

@@ -3,13 +3,13 @@
 use super::map::process_id;
 use super::{place, room};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fork::Unshared;
+use crate::fork::{Unforked, Unshared};
 use crate::key::TaskName;
 use crate::limits::ALLOCATION_STEP_BYTES;
 use crate::run::{self, Belonging, RunId, SHARED_MEMORY, still_there};
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
@@ -59,7 +59,8 @@ impl Unpublished {
     pub(super) fn in_memory(run: RunId, name: &TaskName) -> Result<Unpublished> {
         let (path, belonging) = (run.dataset_path(name), Belonging::of(run));
         belonging.check()?;
-        let file = place::nameless(&path)?;
+        let unforked = Unforked::begin();
+        let file = Unshared::new(place::nameless(&path)?, &unforked);
         file.try_lock().map_err(|error| Error::io("lock", &path, error.into()))?;
         Ok(Unpublished::of(file, None, path, belonging))
     }
@@ -73,11 +74,13 @@ impl Unpublished {
             let on_disk = folder.join(format!("{name}.{random:016x}"));
             let failed = |error| Error::io("create", &on_disk, error);
             let mut options = OpenOptions::new();
+            let unforked = Unforked::begin();
             let file =
                 match options.read(true).write(true).create_new(true).mode(0o600).open(&on_disk) {
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                    opened => opened.map_err(failed)?,
+                    opened => Unshared::new(opened.map_err(failed)?, &unforked),
                 };
+            drop(unforked);
             match file.try_lock() {
                 Ok(()) if still_there(&file, &on_disk) => {
                     let path = run.dataset_path(name);
@@ -94,13 +97,13 @@ impl Unpublished {
     }
 
     fn of(
-        file: File,
+        file: Unshared,
         on_disk: Option<PathBuf>,
         path: PathBuf,
         belonging: Belonging,
     ) -> Unpublished {
         let owner = process_id();
-        Unpublished { file: Unshared::new(file), on_disk, path, owner, belonging }
+        Unpublished { file, on_disk, path, owner, belonging }
     }
 
     /// Refuses a forked child, which has no more than a copy of this value.

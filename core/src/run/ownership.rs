@@ -2,7 +2,7 @@
 
 use super::{RunId, directory, ending, remains};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fork::Unshared;
+use crate::fork::{Unforked, Unshared};
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -45,6 +45,8 @@ pub fn owner_of(run: RunId) -> Owner {
     let path = run.lock_path();
     let mut options = OpenOptions::new();
     options.read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK);
+    // A child forked while it is locked here would keep that lock.
+    let _unforked = Unforked::begin();
     let Ok(lock) = options.open(&path) else { return Owner::Unknown };
     if remains::check_owner(&lock, &path).is_err() {
         return Owner::Unknown;
@@ -84,16 +86,15 @@ impl Run {
     pub fn create(descendants: Descendants) -> Result<Run> {
         let owner = process::id();
         let id = RunId(u64::from(owner));
-        let mut lock = take_lock(id)?;
+        let lock = take_lock(id)?;
         // A dead run may have borne the same number.
         remains::remove(id, &remains::read_record(&lock)?)?;
         // Recorded before it is there: a death in between leaves nothing that nobody knows of.
         let dir = directory::of_run(id)?;
         let record = remains::Record { dir: Some(dir.clone()), descendants };
-        write_record(&mut lock, &record)
-            .map_err(|error| Error::io("write", &id.lock_path(), error))?;
+        write_record(&lock, &record).map_err(|error| Error::io("write", &id.lock_path(), error))?;
         directory::make(&dir)?;
-        Ok(Run { id, dir, lock: Unshared::new(lock), owner })
+        Ok(Run { id, dir, lock, owner })
     }
 
     /// The run's number.
@@ -157,19 +158,11 @@ impl Drop for Run {
 
 /// Takes the lock of `id`, which bears our own process ID: whoever holds it now is cleaning up a
 /// dead run of that number and soon done, or a child that a previous owner forked.
-fn take_lock(id: RunId) -> Result<File> {
+fn take_lock(id: RunId) -> Result<Unshared> {
     let path = id.lock_path();
     let deadline = Instant::now() + Duration::from_secs(2);
     loop {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(O_NOFOLLOW | O_NONBLOCK)
-            .open(&path)
-            .map_err(|error| Error::io("open", &path, error))?;
+        let file = open_lock(&path).map_err(|error| Error::io("open", &path, error))?;
         remains::check_owner(&file, &path)?;
         match file.try_lock() {
             Ok(()) if still_there(&file, &path) => {
@@ -192,6 +185,14 @@ fn take_lock(id: RunId) -> Result<File> {
     }
 }
 
+fn open_lock(path: &Path) -> io::Result<Unshared> {
+    let unforked = Unforked::begin();
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    let file = options.mode(0o600).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path)?;
+    Ok(Unshared::new(file, &unforked))
+}
+
 /// Whether `path` still leads to the file that was locked, not to a newer one or nowhere.
 pub(crate) fn still_there(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::symlink_metadata(path)) {
@@ -200,8 +201,8 @@ pub(crate) fn still_there(file: &File, path: &Path) -> bool {
     }
 }
 
-fn write_record(lock: &mut File, record: &remains::Record) -> io::Result<()> {
+fn write_record(mut lock: &File, record: &remains::Record) -> io::Result<()> {
     lock.set_len(0)?;
-    io::Seek::rewind(lock)?;
+    io::Seek::rewind(&mut lock)?;
     lock.write_all(&record.to_bytes())
 }

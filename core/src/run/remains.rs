@@ -6,6 +6,7 @@
 use super::ownership::{Descendants, still_there};
 use super::{RunId, SHARED_MEMORY, directory, ending, processes};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::{Unforked, Unshared};
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use nix::unistd::geteuid;
 use std::fs::{self, File, OpenOptions};
@@ -95,13 +96,16 @@ pub(super) fn run_of_lock(name: &str) -> Option<RunId> {
 
 fn clean_if_dead(run: RunId) -> Result<bool> {
     let path = run.lock_path();
+    let unforked = Unforked::begin();
     let lock = OpenOptions::new()
         .read(true)
         .write(true)
         // Anybody may have made a FIFO of that name.
         .custom_flags(O_NOFOLLOW | O_NONBLOCK)
         .open(&path)
+        .map(|lock| Unshared::new(lock, &unforked))
         .map_err(|error| Error::io("open", &path, error))?;
+    drop(unforked);
     check_owner(&lock, &path)?;
     if lock.try_lock().is_err() || !still_there(&lock, &path) {
         return Ok(false);

@@ -2,6 +2,7 @@
 
 use super::super::address;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fork::{Unforked, Unshared};
 use nix::fcntl::OFlag;
 use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
 use nix::sys::stat::{Mode, fchmod};
@@ -19,7 +20,7 @@ pub struct Bound {
     /// The socket file's device and inode: only our own is removed.
     inode: Option<(u64, u64)>,
     /// Held until after the path is gone, never read.
-    _lock: File,
+    _lock: Unshared,
     owner: u32,
 }
 
@@ -95,9 +96,10 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-fn take_lock(path: &Path) -> Result<File> {
+fn take_lock(path: &Path) -> Result<Unshared> {
     let path_of_lock = beside(path, ".lock");
     loop {
+        let unforked = Unforked::begin();
         let lock = File::options()
             .read(true)
             .write(true)
@@ -106,7 +108,9 @@ fn take_lock(path: &Path) -> Result<File> {
             .mode(0o600)
             .custom_flags(OFlag::O_NOFOLLOW.bits())
             .open(&path_of_lock)
+            .map(|lock| Unshared::new(lock, &unforked))
             .map_err(|error| Error::io("lock the socket's place with", &path_of_lock, error))?;
+        drop(unforked);
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
