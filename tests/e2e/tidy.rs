@@ -14,12 +14,13 @@ const TRANSPORTS: [&str; 4] = ["files", "region", "socket", "fifo"];
 /// What joins the transports, and so may name them.
 const ABOVE_TRANSPORTS: [&str; 2] = ["core/src/lib.rs", "core/src/via.rs"];
 
-/// The only files with unsafe code: mapping memory, what a forked child has to do at once, giving
-/// memory to Python as a buffer; and the measurement of a peer whose own interface is unsafe.
+/// The only files with unsafe code: mapping memory, what a forked child has to do at once, and one
+/// before its `exec`, giving memory to Python as a buffer; and the measurement of a peer whose own interface is unsafe.
 fn may_be_unsafe(path: &str) -> bool {
     [
         "core/src/region/map.rs",
         "core/src/fork.rs",
+        "core/src/run/descriptors.rs",
         "sdk-python/src/buffer.rs",
         "benches/heed/src/main.rs",
     ]

@@ -10,7 +10,7 @@ mod ownership;
 mod processes;
 mod remains;
 
-pub use descriptors::DescriptorLimit;
+pub use descriptors::{DescriptorLimit, HeldLimit};
 pub use environment::{Environment, variable};
 pub use installation::Installation;
 pub use live::{LiveRun, live_run, live_runs};

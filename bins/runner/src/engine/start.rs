@@ -90,9 +90,8 @@ impl Engine<'_> {
                 output: self.streams.output(task),
             },
         );
-        let live = Live::start(task, &mut command, folder, config.timeout)
-            .map_err(|error| format!("{}: {error}", invocation.program.display()))?;
-        self.parts.descriptors.give_to(live.group.as_raw().unsigned_abs());
-        Ok(live)
+        let _held = self.parts.descriptors.hold(&mut command);
+        Live::start(task, &mut command, folder, config.timeout)
+            .map_err(|error| format!("{}: {error}", invocation.program.display()))
     }
 }

@@ -161,12 +161,13 @@ fn run_command(
     mut signals: Signals,
     saved: Option<Arc<Saved>>,
 ) -> Done {
+    let held = limit.hold(&mut command);
     let command = match Foreground::start("otto-serve", &mut command) {
         Ok(command) => command,
         Err(status) => return Ok(status),
     };
+    drop(held);
     let process = command.process();
-    process.iter().for_each(|process| limit.give_to(process.id));
     std::thread::spawn(move || {
         for signal in signals.forever() {
             if let Some(saved) = saved.as_ref().filter(|_| signal == SIGUSR1) {
