@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 /// How long to look: as long as the other side takes when it has to be woken first.
 const TIME: Duration = Duration::from_micros(100);
+/// How long to look where the other side may as well be about to take longer: a small part of what
+/// sleeping costs.
+const BRIEF_TIME: Duration = Duration::from_micros(2);
 /// Waits in a row that are timed one way: the scheduler takes a few to settle.
 const TRIAL: u32 = 16;
 /// Trials that the faster way is kept before the other is tried again: doubled as long as that
@@ -59,20 +62,14 @@ impl Spin {
     /// The first of `attempt`.
     pub(crate) fn look<T, E>(
         &mut self,
-        mut attempt: impl FnMut() -> Result<Option<T>, E>,
+        attempt: impl FnMut() -> Result<Option<T>, E>,
     ) -> Result<Option<T>, E> {
         let begin = Instant::now();
         self.since = Some(begin);
         if self.looking_pays == self.probing {
             return Ok(None);
         }
-        loop {
-            std::hint::spin_loop();
-            let found = attempt()?;
-            if found.is_some() || begin.elapsed() >= TIME {
-                return Ok(found);
-            }
-        }
+        look_for(begin, TIME, attempt)
     }
 
     /// Ends the wait: what it was for is there.
@@ -114,6 +111,30 @@ impl Spin {
         }
         self.probing = false;
         self.left = self.keep;
+    }
+}
+
+/// Looks with `attempt` for a moment, however long the waits have been.
+///
+/// # Errors
+/// The first of `attempt`.
+pub(crate) fn look_briefly<T, E>(
+    attempt: impl FnMut() -> Result<Option<T>, E>,
+) -> Result<Option<T>, E> {
+    look_for(Instant::now(), BRIEF_TIME, attempt)
+}
+
+fn look_for<T, E>(
+    begin: Instant,
+    time: Duration,
+    mut attempt: impl FnMut() -> Result<Option<T>, E>,
+) -> Result<Option<T>, E> {
+    loop {
+        std::hint::spin_loop();
+        let found = attempt()?;
+        if found.is_some() || begin.elapsed() >= time {
+            return Ok(found);
+        }
     }
 }
 

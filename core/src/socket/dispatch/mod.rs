@@ -299,6 +299,12 @@ impl Dispatch {
         [self.deadlines.next(), expiry].into_iter().flatten().min()
     }
 
+    /// Whether somebody is to be told something.
+    #[inline]
+    pub(super) fn has_deliveries(&self) -> bool {
+        !self.deliveries.is_empty() || self.resp.blocked.is_any_ready()
+    }
+
     /// What somebody is to be told next. Asked for between requests alone: what has been pushed for
     /// those who wait for a list is taken by them now.
     pub(super) fn next_delivery(&mut self) -> Option<(ClientId, Delivery)> {

@@ -100,10 +100,17 @@ enum Line {
 }
 
 impl Parser {
-    /// The arguments of the request that [`cut`](Parser::cut) has just found at the start of `input`.
-    pub(in super::super) fn args<'a>(&'a self, input: &'a [u8]) -> Args<'a> {
-        let text = input.get(..self.at).and_then(|request| std::str::from_utf8(request).ok());
+    /// The arguments of the request that [`cut`](Parser::cut) has just found at the start of
+    /// `input`, which begins with `text`.
+    #[inline]
+    pub(in super::super) fn args<'a>(&'a self, input: &'a [u8], text: &'a str) -> Args<'a> {
+        let text = text.get(..self.at).or_else(|| self.text(input));
         Args { input, spans: &self.spans, text }
+    }
+
+    #[cold]
+    fn text<'a>(&self, input: &'a [u8]) -> Option<&'a str> {
+        input.get(..self.at).and_then(|request| std::str::from_utf8(request).ok())
     }
 
     /// Reads on in `input`, which begins where the last piece that was cut ended.
@@ -273,7 +280,7 @@ mod tests {
         loop {
             match parser.cut(&input, MAX) {
                 Cut::Whole(taken) => {
-                    let args = parser.args(&input);
+                    let args = parser.args(&input, "");
                     let args: Vec<_> = args.from(0).map(String::from_utf8_lossy).collect();
                     out.push(args.join("|"));
                     input.drain(..taken);
@@ -355,7 +362,7 @@ mod tests {
             while !input.is_empty() || !held.is_empty() {
                 match parser.cut(&held, MAX) {
                     Cut::Whole(taken) => {
-                        said.push(parser.args(&held).len());
+                        said.push(parser.args(&held, "").len());
                         held.drain(..taken);
                     }
                     Cut::TooLarge { taken, bytes } => {

@@ -41,7 +41,11 @@ impl Call<'_> {
     /// Stores the argument at `index` under the key before it.
     #[inline]
     pub(super) fn put_argument(&mut self, args: &Args<'_>, index: usize) -> Result<(), Failure> {
-        let key = key_at(args, index - 1)?;
+        self.put_argument_as(key_at(args, index - 1)?, args, index)
+    }
+
+    #[inline]
+    fn put_argument_as(&mut self, key: &str, args: &Args<'_>, index: usize) -> Result<(), Failure> {
         let mut json = std::mem::take(&mut self.dispatch.resp.json);
         value::push_argument(&mut json, args, index);
         let stored = self.dispatch.put(key, &json, Expiry::Never);
@@ -128,7 +132,11 @@ impl Call<'_> {
             return Err(failure);
         }
         for index in (2..args.len()).step_by(2) {
-            self.put_argument(args, index)?;
+            // Checked above.
+            match args.text(index - 1) {
+                Some(key) => self.put_argument_as(key, args, index)?,
+                None => self.put_argument(args, index)?,
+            }
         }
         self.ok()
     }

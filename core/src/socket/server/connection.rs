@@ -5,7 +5,7 @@ use super::output::Output;
 use super::resp_exchange::Resp;
 use crate::limits::OUTPUT_PAUSE_BYTES;
 use mio::net::UnixStream;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
 use std::io::{self, IoSlice, Write};
 use std::time::{Duration, Instant};
 
@@ -112,12 +112,16 @@ impl Connection {
     }
 
     /// Sends what waits, and notes whether the client takes it.
-    pub(super) fn flush(&mut self, now: Instant) {
+    pub(super) fn flush(&mut self) {
+        if self.output.is_empty() {
+            self.stalled = None;
+            return;
+        }
         match self.output.send(Quiet(&self.stream)) {
             Ok(_) if self.output.is_empty() => self.stalled = None,
             Ok(any) => {
                 if any || self.stalled.is_none() {
-                    self.stalled = Some(now);
+                    self.stalled = Some(Instant::now());
                 }
             }
             Err(_) => self.gone = true,
@@ -142,9 +146,9 @@ impl Connection {
 
     /// Whether the client has taken nothing for too long. A subscriber may stop for as long as it
     /// likes: what waits for it is bounded, and going beyond is told it.
-    pub(super) fn is_hopeless(&self, now: Instant) -> bool {
+    pub(super) fn is_hopeless(&self) -> bool {
         let patience = self.subscribed && !self.closing;
-        !patience && self.stalled.is_some_and(|since| now.duration_since(since) >= STALL_MAX)
+        !patience && self.stalled.is_some_and(|since| since.elapsed() >= STALL_MAX)
     }
 
     /// Gives back memory that a large request took.
@@ -160,7 +164,7 @@ struct Quiet<'a>(&'a UnixStream);
 
 impl Write for Quiet<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_vectored(&[IoSlice::new(bytes)])
+        Ok(send(self.0, bytes, SendFlags::NOSIGNAL)?)
     }
 
     fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -37,7 +37,14 @@ impl Shared {
 impl EventLoop {
     /// Hands out what requests meant for others. `current` is the client whose replies are still
     /// on their way: they come before what follows from them.
+    #[inline]
     pub(super) fn deliver(&mut self, current: Option<usize>) {
+        if self.dispatch.has_deliveries() {
+            self.deliver_all(current);
+        }
+    }
+
+    fn deliver_all(&mut self, current: Option<usize>) {
         let mut shared = Shared::default();
         while let Some((client, delivery)) = self.dispatch.next_delivery() {
             if current == Some(client) {

@@ -10,9 +10,10 @@ use super::connection::Connection;
 use super::exchange::request_bytes_max;
 use super::handle::Order;
 use super::progress_fifo::ProgressFifo;
+use super::regulars::Regulars;
 use crate::limits::OUTPUT_TOTAL_BYTES_MAX;
 use crate::run::raise_descriptors;
-use crate::spin::Spin;
+use crate::spin::{self, Spin};
 use mio::event::Event;
 use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token};
@@ -75,6 +76,7 @@ pub(super) struct EventLoop {
     accept_after: Option<Instant>,
     stall_check: Option<Instant>,
     spin: Spin,
+    regulars: Regulars,
 }
 
 impl EventLoop {
@@ -114,15 +116,16 @@ impl EventLoop {
             accept_after: None,
             stall_check: None,
             spin: Spin::new(),
+            regulars: Regulars::new(),
         }
     }
 
     pub(super) fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(256);
-        let mut traffic = false;
+        let (mut any, mut others) = (false, false);
         loop {
-            self.wait(&mut events, traffic)?;
-            traffic = false;
+            self.wait(&mut events, any, others)?;
+            (any, others) = (false, false);
             // First of all: however long nothing happened, what is asked for now is asked for now.
             self.pass_time();
             self.settle();
@@ -137,8 +140,9 @@ impl EventLoop {
                     }
                     PROGRESS => self.take_progress(),
                     Token(token) => {
-                        traffic = true;
                         let client = token - FIRST_CLIENT;
+                        any = true;
+                        others |= !self.regulars.know(client);
                         self.ready(client, event);
                     }
                 }
@@ -154,17 +158,22 @@ impl EventLoop {
         }
     }
 
-    /// Waits for events, after `traffic` with a look for more before it sleeps.
-    fn wait(&mut self, events: &mut Events, traffic: bool) -> io::Result<()> {
+    /// Waits for events. If `any` client has just asked for something, with a look for more before
+    /// it sleeps; a short one if it was `others` than usual.
+    fn wait(&mut self, events: &mut Events, any: bool, others: bool) -> io::Result<()> {
         if self.accept_at_once || !self.again.is_empty() {
             return poll_once(&mut self.poll, events, Some(Duration::ZERO));
         }
-        if traffic {
-            let found = self.spin.look(|| {
-                poll_once(&mut self.poll, events, Some(Duration::ZERO))?;
+        if any {
+            let poll = &mut self.poll;
+            let look = || {
+                poll_once(poll, events, Some(Duration::ZERO))?;
                 Ok::<_, io::Error>((!events.is_empty()).then_some(()))
-            })?;
-            if found.is_some() {
+            };
+            // One of a few waits for its reply and asks on. Of many there is always one about to
+            // ask: a long look for it takes more time than sleeping does.
+            let found = if others { spin::look_briefly(look) } else { self.spin.look(look) };
+            if found?.is_some() {
                 self.spin.found();
                 return Ok(());
             }
@@ -286,10 +295,9 @@ impl EventLoop {
     }
 
     fn flush(&mut self, client: usize) {
-        let now = Instant::now();
         let Some(Some(connection)) = self.clients.get_mut(client) else { return };
         let paused = !connection.takes_requests();
-        connection.flush(now);
+        connection.flush();
         connection.shrink();
         let waiting = connection.output.len();
         self.output_bytes += waiting;
@@ -304,13 +312,13 @@ impl EventLoop {
             self.go_on_later(client);
         }
         let Some(Some(connection)) = self.clients.get_mut(client) else { return };
-        if connection.is_done() || connection.is_hopeless(now) {
+        if connection.is_done() || connection.is_hopeless() {
             self.dispatch.sent_away.stalled += u64::from(!connection.is_done());
             self.close(client);
             return;
         }
         if connection.is_stalled() {
-            self.stall_check.get_or_insert(now + STALL_CHECK);
+            self.stall_check.get_or_insert_with(|| Instant::now() + STALL_CHECK);
         }
         // Asked for only while output waits: a client that reads would otherwise wake the loop.
         if connection.awaits_room == connection.output.is_empty() {
@@ -369,7 +377,7 @@ impl EventLoop {
             self.stall_check = None;
             for client in 0..self.clients.len() {
                 let Some(connection) = &self.clients[client] else { continue };
-                if connection.is_hopeless(now) {
+                if connection.is_hopeless() {
                     self.dispatch.sent_away.stalled += 1;
                     self.close(client);
                 } else if connection.is_stalled() {

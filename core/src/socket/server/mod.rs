@@ -9,6 +9,7 @@ mod handle;
 mod input;
 mod output;
 mod progress_fifo;
+mod regulars;
 mod resp_exchange;
 
 pub use bind::{Bound, listen};

@@ -73,14 +73,12 @@ impl Output {
     pub(super) fn send(&mut self, mut to: impl Write) -> io::Result<bool> {
         let mut any = false;
         while self.bytes > 0 {
-            let mut slices = [IoSlice::new(&[]); PIECES_MAX];
-            let mut count = 0;
-            for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-                let from = if count == 0 { self.sent } else { 0 };
-                *slice = IoSlice::new(&piece.bytes()[from..]);
-                count += 1;
-            }
-            match to.write_vectored(&slices[..count]) {
+            let written = match self.pieces.front() {
+                // Nearly always: one reply, or several side by side.
+                Some(only) if self.pieces.len() == 1 => to.write(&only.bytes()[self.sent..]),
+                _ => self.write_several(&mut to),
+            };
+            match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(sent) => {
                     any = true;
@@ -92,6 +90,17 @@ impl Output {
             }
         }
         Ok(any)
+    }
+
+    fn write_several(&self, to: &mut impl Write) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); PIECES_MAX];
+        let mut count = 0;
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            let from = if count == 0 { self.sent } else { 0 };
+            *slice = IoSlice::new(&piece.bytes()[from..]);
+            count += 1;
+        }
+        to.write_vectored(&slices[..count])
     }
 
     fn advance(&mut self, sent: usize) {

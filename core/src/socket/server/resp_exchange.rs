@@ -21,6 +21,7 @@ impl EventLoop {
         // Out of the way for as long as the dispatch and the other clients are needed too.
         let mut resp = connection.resp.take().unwrap_or_default();
         let mut used = 0;
+        let mut text = None;
         while used < input.len() && self.turn > 0 {
             let Some(Some(connection)) = self.clients.get_mut(client) else { break };
             if !connection.takes_requests() {
@@ -28,7 +29,10 @@ impl EventLoop {
             }
             match resp.parser.cut(&input[used..], self.request_bytes_max) {
                 Cut::Whole(taken) => {
-                    let args = resp.parser.args(&input[used..]);
+                    // Once for all requests that came together: many are short.
+                    let text: &str = text.get_or_insert_with(|| text_at_start(input));
+                    let known = text.get(used..).unwrap_or_default();
+                    let args = resp.parser.args(&input[used..], known);
                     let (dispatch, reply) = (&mut self.dispatch, &mut self.reply);
                     let flow = resp::execute(dispatch, client, &mut resp.session, &args, reply);
                     connection.subscribed = resp.session.is_subscribed();
@@ -60,5 +64,17 @@ impl EventLoop {
             connection.resp = Some(resp);
         }
         used
+    }
+}
+
+/// What `input` begins with, as far as that is UTF-8; nothing is looked for in more than is read at
+/// a time, since what has not all come would be looked through again and again.
+fn text_at_start(input: &[u8]) -> &str {
+    if input.len() > READ_BYTES {
+        return "";
+    }
+    match std::str::from_utf8(input) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&input[..error.valid_up_to()]).unwrap_or_default(),
     }
 }
