@@ -3,11 +3,14 @@
 use super::super::binary;
 use super::super::command::Reply;
 use super::super::dispatch::{Delivery, Replayed};
-use super::event_loop::{EventLoop, READ_BYTES};
+use super::event_loop::EventLoop;
 use super::exchange::encode;
 use super::input::Dialect;
 use crate::limits::SUBSCRIBER_BACKLOG_BYTES_MAX;
 use std::rc::Rc;
+
+/// History looked through in one turn of a client that is told of the past, in bytes.
+const REPLAY_BYTES: usize = 16 << 10;
 
 /// The bytes of what several clients are told, made once for each dialect.
 #[derive(Default)]
@@ -82,22 +85,20 @@ impl EventLoop {
         }
     }
 
-    /// Hands out events of the past as long as there is room for them and the turn lasts.
+    /// Hands out some events of the past, where there is room for them: few, since making them
+    /// takes longer than whatever else a turn is for.
     pub(super) fn replay(&mut self, client: usize) {
-        while self.turn > 0 {
-            let Some(Some(connection)) = self.clients.get_mut(client) else { return };
-            if !connection.replaying || connection.closing || !connection.has_room() {
-                return;
-            }
-            let dialect = connection.dialect.unwrap_or(Dialect::Text);
-            let mut bytes = Vec::new();
-            let replayed = self.dispatch.replay(client, READ_BYTES, |event| {
-                encode_event(dialect, event, &mut bytes);
-            });
-            connection.output.push(&bytes);
-            connection.replaying = replayed == Replayed::More;
-            self.worked(READ_BYTES);
+        let Some(Some(connection)) = self.clients.get_mut(client) else { return };
+        if self.turn == 0 || !connection.replaying || connection.closing || !connection.has_room() {
+            return;
         }
+        let dialect = connection.dialect.unwrap_or(Dialect::Text);
+        let mut bytes = Vec::new();
+        let replayed = self.dispatch.replay(client, REPLAY_BYTES, |event| {
+            encode_event(dialect, event, &mut bytes);
+        });
+        connection.output.push(&bytes);
+        connection.replaying = replayed == Replayed::More;
     }
 
     fn send_event(&mut self, client: usize, dialect: Dialect, bytes: &Rc<[u8]>) {
