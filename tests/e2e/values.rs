@@ -166,6 +166,11 @@ fn what_is_no_save_is_neither_loaded_nor_replaced() {
             assert_eq!(fs::read_to_string(&path).expect("there"), text);
         }
     }
+    for option in ["--load", "--save"] {
+        let line =
+            place.job("otto-serve").args([option, "", "--", "touch", "ran"]).run().refused(2);
+        assert!(line.contains(option), "{line}");
+    }
     let _ = place.bash("mkfifo fifo").run().ok();
     for (options, word) in [
         (&["--load", "missing"][..], "missing"),

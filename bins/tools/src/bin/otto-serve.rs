@@ -27,6 +27,12 @@ fn serve(arguments: &ArgMatches) -> Done {
         Some(text) => Some(open_ready(number("--ready-fd", text)?)?),
         None => None,
     };
+    for option in ["save", "load"] {
+        if arguments.given(option) == Some("") {
+            let message = format!("--{option}: an empty path is no file's: give another");
+            return Err(Error::new(ErrorKind::Usage, message).into());
+        }
+    }
     // Caught from the start: whatever ends this program, what it made is removed.
     let save = arguments.given("save").map(Path::new);
     let mut heeded = ending_signals();

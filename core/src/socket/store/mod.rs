@@ -201,12 +201,13 @@ impl Store {
         Ok((revision, length))
     }
 
-    /// Takes up to `count` elements off a list; `None` where the key is absent or `count` is 0.
+    /// Takes up to `count` elements off a list; `None` where the key is absent, the list empty or
+    /// `count` 0.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] where there is another value.
     pub(super) fn pop(&mut self, key: &str, end: End, count: usize) -> Result<Option<Popped>> {
-        if self.list(key)?.is_none() || count == 0 {
+        if count == 0 || self.list(key)?.is_none_or(|list| list.len() == 0) {
             return Ok(None);
         }
         let revision = self.sequence + 1;

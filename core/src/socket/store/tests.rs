@@ -70,6 +70,8 @@ fn arrays_are_lists_and_lists_are_arrays() {
     assert_eq!((store.len(), store.bytes(), store.sequence()), (0, 0, 5));
     store.set("e", "[]").unwrap();
     assert_eq!(store.list("e").unwrap().unwrap().len(), 0);
+    assert_eq!(store.pop("e", End::Last, 1).unwrap(), None);
+    assert!(store.contains("e"));
     assert_eq!(json(&store, "e"), "[]");
     store.set("e", "1").unwrap();
     assert!(store.list("e").is_err());
