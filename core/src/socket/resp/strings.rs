@@ -206,11 +206,12 @@ impl Call<'_> {
 
     pub(super) fn increment_by_float(&mut self, args: &Args<'_>) -> Done {
         let key = key(args.get(1))?;
-        let mut looked = args.get(2).len();
+        // A thousand digits are work for far longer than it takes to read them, also in vain.
+        self.dispatch.looks += args.get(2).len();
         let number = match self.dispatch.store.get(key) {
             Some(entry) => {
                 let json = no_list(entry.value)?;
-                looked += json.len().min(FLOAT_BYTES_MAX);
+                self.dispatch.looks += json.len().min(FLOAT_BYTES_MAX);
                 let short = json.len() <= FLOAT_BYTES_MAX;
                 let number = short.then(|| LongDouble::parse(&value::bytes(json))).flatten();
                 number.ok_or(NOT_FLOAT)?
@@ -218,8 +219,6 @@ impl Call<'_> {
             None => LongDouble::ZERO,
         };
         let sum = number.add(LongDouble::parse(args.get(2)).ok_or(NOT_FLOAT)?);
-        // A thousand digits are work for far longer than it takes to read them.
-        self.dispatch.looks += looked;
         if sum.is_infinite() {
             return Err(Failure::Known("ERR increment would produce NaN or Infinity"));
         }
