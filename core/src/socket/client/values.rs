@@ -42,6 +42,19 @@ impl Client {
     /// Adds `value` at the end of the list under `key`, which is made when absent, and returns how
     /// long the list is now.
     ///
+    /// ```
+    /// use otto_core::socket::{Client, Options, Server};
+    /// use otto_core::{Json, Key};
+    /// # fn main() -> otto_core::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let running = Server::bind(&folder.path().join("s"), Options::default())?.spawn();
+    /// let mut client = Client::connect(running.path())?;
+    /// let steps = Key::parse("build.steps")?;
+    /// assert_eq!(client.append(&steps, &Json::string("compile"))?, 1);
+    /// assert_eq!(client.append(&steps, &Json::string("link"))?, 2);
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`ErrorKind::Io`] when the value under `key` is no list.
     pub fn append(&mut self, key: &Key, value: &Json) -> Result<u64> {
@@ -82,6 +95,20 @@ impl Client {
     }
 
     /// How long `key` will still be there; `None`: until it is removed.
+    ///
+    /// ```
+    /// use otto_core::socket::{Client, Operation, Options, Server};
+    /// use otto_core::{Json, Key};
+    /// # fn main() -> otto_core::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// # let running = Server::bind(&folder.path().join("s"), Options::default())?.spawn();
+    /// let mut client = Client::connect(running.path())?;
+    /// let key = Key::parse("build.token")?;
+    /// let minute = std::time::Duration::from_secs(60);
+    /// client.batch(&[Operation::set(&key, &Json::number(1)).ttl(minute)])?;
+    /// assert!(client.ttl(&key)?.is_some_and(|left| left <= minute));
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     /// [`ErrorKind::NotFound`] when it is absent.
