@@ -71,6 +71,14 @@ pub(super) fn integer(out: &mut Vec<u8>, number: i64) {
     headed(out, b':', number);
 }
 
+/// As [`integer`], of digits that are there already.
+#[inline]
+pub(super) fn integer_of(out: &mut Vec<u8>, digits: &Digits) {
+    out.push(b':');
+    out.extend_from_slice(digits.bytes());
+    out.extend_from_slice(b"\r\n");
+}
+
 pub(super) fn count(out: &mut Vec<u8>, number: usize) {
     integer(out, i64::try_from(number).unwrap_or(i64::MAX));
 }

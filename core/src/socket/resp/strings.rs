@@ -190,8 +190,10 @@ impl Call<'_> {
             None => 0,
         };
         let sum = number.checked_add(by).ok_or(OVERFLOW)?;
-        self.dispatch.put(key, Digits::of(sum).as_str(), Expiry::Keep)?;
-        self.integer(sum)
+        let digits = Digits::of(sum);
+        self.dispatch.put(key, digits.as_str(), Expiry::Keep)?;
+        reply::integer_of(self.out, &digits);
+        Ok(Flow::Done)
     }
 
     pub(super) fn increment_by(&mut self, args: &Args<'_>) -> Done {

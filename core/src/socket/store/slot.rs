@@ -72,14 +72,18 @@ impl Slot {
     }
 }
 
+/// The head and some zeros, so that its bytes can be looked at in two words.
+#[repr(align(16))]
+struct Head([u8; 16]);
+
 fn filled(mut text: String, key: &str, value: &str, revision: u64) -> Box<str> {
     text.clear();
     text.reserve_exact(HEAD_BYTES + key.len() + value.len());
-    let mut head = [0; HEAD_BYTES];
-    encode(revision, &mut head[..REVISION_BYTES]);
-    encode(key.len() as u64, &mut head[REVISION_BYTES..]);
+    let mut head = Head([0; 16]);
+    encode(revision, &mut head.0[..REVISION_BYTES]);
+    encode(key.len() as u64, &mut head.0[REVISION_BYTES..HEAD_BYTES]);
     // Seven bits are ASCII, so this never fails.
-    text.push_str(std::str::from_utf8(&head).unwrap_or_default());
+    text.push_str(std::str::from_utf8(&head.0).map_or("", |head| &head[..HEAD_BYTES]));
     text.push_str(key);
     text.push_str(value);
     text.into_boxed_str()
