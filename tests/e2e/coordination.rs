@@ -145,8 +145,10 @@ fn statuses_and_signals_of_the_command() {
         holder.signal(signal);
         let _ = holder.finish().with_status(128 + signal as i32);
     }
-    // As from the terminal: the whole group gets it, and the command decides.
-    let decides = "otto-lock db -- bash -c 'trap \"exit 3\" INT; echo held; sleep 1000'";
+    // As from the terminal: the whole group gets it, and the command decides. It waits in the shell
+    // itself: a child that has just been forked can miss the signal.
+    let decides =
+        "otto-lock db -- bash -c 'trap \"kill \\$!; exit 3\" INT; sleep 1000 & echo held; wait'";
     let decides = holder(&server, decides);
     decides.signal_group(Signal::SIGINT);
     let _ = decides.finish().with_status(3);
