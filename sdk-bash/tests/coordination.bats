@@ -61,8 +61,8 @@ setup() {
 }
 
 @test "a killed script, and one that set -e ends, free it" {
-  served 'mkfifo ready
-    bash --norc -c "source \"\$OTTO_SH\"; stay() { echo >ready; read -r; }; otto_lock db -- stay" &
+  served 'mkfifo ready never
+    bash --norc -c "source \"\$OTTO_SH\"; stay() { echo >ready; read -r <never; }; otto_lock db -- stay" &
     read -r <ready
     kill -KILL $!; wait $! 2>/dev/null || true
     otto_lock db --timeout 20 -- echo free
