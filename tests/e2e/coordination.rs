@@ -20,6 +20,14 @@ fn held_and_waiting(server: &Server<'_>) -> (usize, u64) {
     (held, locks[0]["waiting"].as_u64().unwrap_or(0))
 }
 
+/// How many wait, at whatever it is.
+fn at_barriers(server: &Server<'_>) -> u64 {
+    let stats = server.client("echo STATS | nc -NU \"$OTTO_SOCKET\"").run().ok().stdout;
+    let stats: serde_json::Value =
+        serde_json::from_str(stats.strip_prefix("OK ").unwrap_or(&stats)).expect("JSON");
+    stats["waiting"].as_u64().expect("a number")
+}
+
 const HOLD: &str = "otto-lock db -- bash -c 'echo held; read -r line'";
 
 #[test]
@@ -221,18 +229,24 @@ fn nobody_waits_on_for_one_who_was_interrupted() {
 fn a_barrier_opens_when_all_have_come() {
     let place = Place::new();
     let server = Server::start(&place);
-    let two: Vec<Running> =
-        (0..2).map(|_| server.client("exec otto-barrier b 3 --number").start()).collect();
+    let come = || server.client("exec otto-barrier b 4 --number").start();
+    let waiting = |count| wait_for("they wait", || (at_barriers(&server) == count).then_some(()));
+    let mut early = vec![come(), come()];
+    waiting(2);
     // One that is killed does not count.
-    let killed = server.client("exec otto-barrier b 3").start();
+    let killed = come();
+    waiting(3);
     killed.signal(Signal::SIGKILL);
     let _ = killed.finish();
+    waiting(2);
+    early.push(come());
+    waiting(3);
     let late = server.client("exec otto-barrier c 2 --timeout 0.2").run().refused(4);
     assert!(late.contains('c'), "{late}");
-    let last = server.client("exec otto-barrier b 3 --number --timeout 30").run().ok().stdout;
-    let mut numbers: Vec<String> = two.into_iter().map(|one| one.finish().ok().stdout).collect();
+    let last = server.client("exec otto-barrier b 4 --number --timeout 30").run().ok().stdout;
+    let mut numbers: Vec<String> = early.into_iter().map(|one| one.finish().ok().stdout).collect();
     numbers.push(last);
     numbers.sort_unstable();
-    assert_eq!(numbers, ["1\n", "2\n", "3\n"]);
+    assert_eq!(numbers, ["1\n", "2\n", "3\n", "4\n"]);
     server.stop();
 }
