@@ -13,6 +13,7 @@ from contextlib import ExitStack
 
 from measure import interleaved
 from place import Place, Server, otto_serve, redis_server
+from redis_expiry import expiry
 from redis_memory import memory
 from redis_publish import publish
 from row import Row, rate, times
@@ -104,6 +105,7 @@ def measure(where: Place) -> Iterator[Row]:
         yield from alone(sides)
         yield from publish(sides)
         yield from memory(where, core)
+        yield from expiry(where, core)
 
 
 def loaded(

@@ -17,12 +17,12 @@ def command(*words: bytes) -> bytes:
     return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%b\r\n" % (len(w), w) for w in words)
 
 
-def fill(server: Server, key: Callable[[int], bytes], value: Callable[[int], bytes]) -> None:
+def fill(server: Server, count: int, setting: Callable[[int], bytes]) -> None:
+    """Sends so many SETs, which have to succeed."""
     with closing(socket.socket(socket.AF_UNIX)) as client:
         client.connect(str(server.socket))
-        for begin in range(0, KEYS, BATCH):
-            numbers = range(begin, begin + BATCH)
-            client.sendall(b"".join(command(b"SET", key(n), value(n)) for n in numbers))
+        for begin in range(0, count, BATCH):
+            client.sendall(b"".join(setting(n) for n in range(begin, begin + BATCH)))
             left = BATCH * len(b"+OK\r\n")
             while left > 0:
                 got = client.recv(65536)
@@ -40,21 +40,23 @@ def resident(server: Server) -> int:
 
 def memory(where: Place, core: str) -> Iterator[Row]:
     """Fresh servers for each: what another load has left in memory would be used again."""
-    sizes: list[tuple[str, Callable[[int], bytes], Callable[[int], bytes]]] = [
+    sizes: list[tuple[str, Callable[[int], bytes]]] = [
         (
             # Most are numbers that Redis has stored beforehand, so that a value takes nothing.
             "32 bytes, value 4",
-            lambda n: b"key:%028d" % n,
-            lambda n: b"%04d" % (n % 9000),
+            lambda n: command(b"SET", b"key:%028d" % n, b"%04d" % (n % 9000)),
         ),
-        ("32 bytes, value 3 (redis-benchmark's)", lambda n: b"key:%028d" % n, lambda _: b"VXK"),
-        ("16 bytes, value 32", lambda n: b"key:%012d" % n, lambda n: b"%032x" % n),
+        (
+            "32 bytes, value 3 (redis-benchmark's)",
+            lambda n: command(b"SET", b"key:%028d" % n, b"VXK"),
+        ),
+        ("16 bytes, value 32", lambda n: command(b"SET", b"key:%012d" % n, b"%032x" % n)),
     ]
-    for what, key, value in sizes:
+    for what, setting in sizes:
         grown = []
         for start in (otto_serve, redis_server):
             with start(where, cores=core) as server:
                 before = resident(server)
-                fill(server, key, value)
+                fill(server, KEYS, setting)
                 grown.append((resident(server) - before) / KEYS)
         yield Row(f"memory, key {what}", grown[0], "redis", grown[1], "B", times(1))

@@ -2,6 +2,7 @@
 
 use crate::wire::{Serving, Wire};
 use otto_core::socket::Options;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 fn request(words: &str) -> Vec<u8> {
     let words: Vec<&str> = words.split(' ').collect();
@@ -64,6 +65,56 @@ fn values_are_the_same_in_every_dialect() {
     gets(&mut resp, "BLPOP empty 0.001", "*-1\r\n");
     gets(&mut resp, "RENAME empty moved", "+OK\r\n");
     gets(&mut resp, "RPUSH moved x", ":1\r\n");
+}
+
+/// However many go at once, and however long that takes: nobody sees one of them any more.
+#[test]
+fn keys_that_are_due_at_once_are_gone_at_once() {
+    const KEYS: usize = 40_000;
+    let serving = Serving::start();
+    let (mut resp, mut text) = (serving.wire(), serving.wire());
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let due = (now + Duration::from_secs(2)).as_millis();
+    for start in (0..KEYS).step_by(1000) {
+        let keys = start..start + 1000;
+        let requests = keys.map(|key| request(&format!("SET key:{key} x PXAT {due}")));
+        resp.send(requests.collect::<Vec<_>>().concat());
+        comes(&mut resp, &"+OK\r\n".repeat(1000));
+    }
+    gets(&mut resp, "SET key:stays 1", "+OK\r\n");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut found = String::new();
+    while found != "*1\r" {
+        assert!(Instant::now() < deadline, "{found}");
+        resp.send(request("KEYS key:*"));
+        found = resp.line();
+        let keys: usize = found[1..found.len() - 1].parse().unwrap();
+        (0..2 * keys).for_each(|_| drop(resp.line()));
+    }
+    // Of what is due some is still there, mostly.
+    gets(&mut resp, "KEYS key:*", "*1\r\n$9\r\nkey:stays\r\n");
+    gets(
+        &mut resp,
+        "SCAN 0 MATCH key:* COUNT 1000000",
+        "*2\r\n$1\r\n0\r\n*1\r\n$9\r\nkey:stays\r\n",
+    );
+    gets(&mut resp, "GET key:39998", "$-1\r\n");
+    gets(&mut resp, "EXISTS key:39997 key:39996 key:stays", ":1\r\n");
+    gets(&mut resp, "SETNX key:39995 1", ":1\r\n");
+    gets(&mut resp, "RPUSH key:39994 1", ":1\r\n");
+    gets(&mut resp, "RENAME key:stays key:39993", "+OK\r\n");
+    gets(&mut resp, "PTTL key:39993", ":-1\r\n");
+    gets(&mut resp, "MGET key:39992 key:39993", "*2\r\n$-1\r\n$1\r\n1\r\n");
+    assert_eq!(text.ask("LIST key:*"), r#"["key:39993","key:39994","key:39995"]"#);
+    gets(&mut resp, "MULTI", "+OK\r\n");
+    gets(&mut resp, "INCR key:39991", "+QUEUED\r\n");
+    gets(&mut resp, "EXEC", "*1\r\n:1\r\n");
+    let mut keys = String::new();
+    while keys != ":4\r" {
+        assert!(Instant::now() < deadline, "{keys}");
+        resp.send(request("DBSIZE"));
+        keys = resp.line();
+    }
 }
 
 /// A longer name takes room, too: without it the list stays where it is.

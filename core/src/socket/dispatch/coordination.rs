@@ -132,6 +132,9 @@ impl Dispatch {
             Err(error) => return Reply::Error(error.to_string()),
         };
         self.looks += steps.len();
+        if self.is_overdue() {
+            self.expire_named(steps.iter().map(|step| step.key.as_bytes()));
+        }
         match batch::check(&self.store, &steps) {
             Ok(()) => {}
             Err(Refusal::Unmet(line)) => return Reply::Unmet(line),

@@ -4,6 +4,7 @@
 
 mod change;
 mod coordination;
+mod expiring;
 mod subscriptions;
 mod values;
 mod waiting;
@@ -26,6 +27,7 @@ use crate::json::Json;
 use crate::key::Pattern;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::progress::Record;
+use expiring::Expiring;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
@@ -88,6 +90,7 @@ pub(super) struct Dispatch {
     /// What Redis's clients wait for and listen to.
     pub(super) resp: resp::Shared,
     deliveries: VecDeque<(ClientId, Delivery)>,
+    expiring: Expiring,
     /// Keys and subscriptions looked through since the event loop last asked.
     pub(super) looks: usize,
     progress: BTreeMap<(String, String), Record>,
@@ -112,6 +115,7 @@ pub(super) struct Dispatch {
 impl Dispatch {
     pub(super) fn new(store: Store, history_bytes_max: usize) -> Dispatch {
         Dispatch {
+            expiring: Expiring::at(store.sequence()),
             subscriptions: Subscriptions::new(store.sequence(), history_bytes_max),
             store,
             producers: Producers::default(),
@@ -148,6 +152,9 @@ impl Dispatch {
         task_of_client: impl FnOnce() -> Option<String>,
     ) -> Outcome<'a> {
         self.requests += 1;
+        if self.is_overdue() {
+            self.expire_asked(&request);
+        }
         Outcome::Reply(match request {
             Request::Get { key } => match self.store.get(key) {
                 Some(entry) => value_reply(entry.value),
@@ -252,6 +259,7 @@ impl Dispatch {
             return Err(Error::usage("the server has values of its own: load before it is used"));
         }
         self.store.restore(text, self.now)?;
+        self.expiring = Expiring::at(self.store.sequence());
         self.subscriptions.begin_after(self.store.sequence(), self.history_bytes_max);
         Ok(())
     }
@@ -259,7 +267,8 @@ impl Dispatch {
     /// The keys that match, as far as a frame can hold them.
     fn list<'a>(&mut self, pattern: &Pattern) -> Reply<'a> {
         self.looks += self.store.len();
-        match list_text(self.store.keys(pattern).into_iter(), LIST_BYTES_MAX) {
+        let keys = self.store.keys(pattern).into_iter().filter(|key| !self.is_due(key));
+        match list_text(keys, LIST_BYTES_MAX) {
             Some(list) => Reply::Json(list),
             None => Reply::Error(format!(
                 "the keys take more than {LIST_BYTES_MAX} bytes: list with a narrower pattern"
@@ -281,7 +290,7 @@ impl Dispatch {
     /// Looks at the clock: keys whose time is over go, waits that are due end.
     pub(super) fn pass_time(&mut self, now: Instant) {
         self.now = u64::try_from((now - self.started).as_millis()).unwrap_or(u64::MAX);
-        self.expire_due(self.now);
+        self.expire_part();
         while let Some(client) = self.deadlines.take_due(now) {
             if let Some(wait) = self.waits.remove(client) {
                 self.deliveries.push_back((client, Delivery::TimedOut(wait.key)));

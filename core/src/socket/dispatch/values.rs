@@ -142,18 +142,6 @@ impl Dispatch {
         self.store.expire(key, at)
     }
 
-    /// Removes the keys whose time is over at `now`, in milliseconds of the server's clock.
-    pub(super) fn expire_due(&mut self, now: u64) {
-        while let Some((_, key)) = self.store.next_expiry().filter(|(at, _)| *at <= now) {
-            let key: Box<str> = key.into();
-            match self.store.delete(&key) {
-                Some(seq) => drop(self.tell(seq, Change::Expire, &key, None)),
-                // Both are kept together; were they not, this would go on for ever.
-                None => drop(self.store.expire(&key, None)),
-            }
-        }
-    }
-
     /// Ends the waits for `key`, which has just been written.
     #[inline]
     pub(super) fn wake(&mut self, key: &str) {

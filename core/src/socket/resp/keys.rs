@@ -154,6 +154,7 @@ impl Call<'_> {
         if args.len() > 2 || (args.len() == 2 && !known) {
             return Err(SYNTAX);
         }
+        self.dispatch.expire_all();
         let mut keys: Vec<Box<str>> = Vec::with_capacity(self.dispatch.store.len());
         self.dispatch.store.scan(0, usize::MAX, |key| keys.push(key.into()));
         // One after the other, so that subscribers hear of each.

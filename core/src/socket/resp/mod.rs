@@ -103,6 +103,9 @@ pub(super) fn execute(
 impl Call<'_> {
     /// Carries out `command`, whatever state the session is in.
     fn run(&mut self, command: Command, args: &Args<'_>) -> Flow {
+        if self.dispatch.is_overdue() {
+            self.dispatch.expire_named(args.from(1));
+        }
         match self.carry_out(command, args) {
             Ok(flow) => flow,
             Err(failure) => {

@@ -15,7 +15,7 @@ impl Call<'_> {
         glob::check(pattern)?;
         let (mut found, mut count) = (Vec::new(), 0);
         self.dispatch.store.scan(0, usize::MAX, |key| {
-            if glob::matches(pattern, key.as_bytes()) {
+            if glob::matches(pattern, key.as_bytes()) && !self.dispatch.is_due(key) {
                 reply::bulk(&mut found, key.as_bytes());
                 count += 1;
             }
@@ -49,7 +49,8 @@ impl Call<'_> {
         let (mut keys, mut looks) = (Vec::<Box<str>>::new(), 0);
         let next = self.dispatch.store.scan(cursor, count, |key| {
             looks += 1;
-            if pattern.is_none_or(|pattern| glob::matches(pattern, key.as_bytes())) {
+            let matches = pattern.is_none_or(|pattern| glob::matches(pattern, key.as_bytes()));
+            if matches && !self.dispatch.is_due(key) {
                 keys.push(key.into());
             }
         });

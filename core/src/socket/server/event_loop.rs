@@ -161,7 +161,7 @@ impl EventLoop {
     /// Waits for events. If `any` client has just asked for something, with a look for more before
     /// it sleeps; a short one if it was `others` than usual.
     fn wait(&mut self, events: &mut Events, any: bool, others: bool) -> io::Result<()> {
-        if self.accept_at_once || !self.again.is_empty() {
+        if self.accept_at_once || !self.again.is_empty() || self.dispatch.is_overdue() {
             return poll_once(&mut self.poll, events, Some(Duration::ZERO));
         }
         if any {
@@ -196,7 +196,10 @@ impl EventLoop {
     fn take_orders(&mut self) -> bool {
         while let Ok(order) = self.orders.try_recv() {
             match order {
-                Order::Work(work) => work(&mut self.dispatch),
+                Order::Work(work) => {
+                    self.dispatch.expire_all();
+                    work(&mut self.dispatch);
+                }
                 Order::Stop => return true,
             }
         }
