@@ -34,6 +34,62 @@ fn what_was_sent_before_closing_is_carried_out() {
     serving.until("clients", 2);
 }
 
+/// Each request of the one ends a wait of the other, which then goes on with its next.
+#[test]
+fn two_that_end_each_others_waits_do_not_hold_up_a_third() {
+    const ROUNDS: usize = 3000;
+    let (entered, inside) = channel();
+    let (release, released) = channel();
+    let released = Mutex::new(released);
+    let options = Options {
+        // Holds the command thread, so that all that follows is there at its next look.
+        on_progress: Some(Box::new(move |_| {
+            let _ = entered.send(());
+            let _ = released.lock().unwrap().recv_timeout(DEADLINE);
+        })),
+        ..Options::default()
+    };
+    let serving = Serving::with(options);
+    let mut reporter = serving.wire();
+    let mut pair = [serving.wire(), serving.wire()];
+    let mut third = serving.wire();
+    for wire in pair.iter_mut().chain([&mut third]) {
+        assert_eq!(wire.ask("PING"), "OK");
+    }
+    reporter.send(frame(0x0c, b"{\"current\":1}"));
+    inside.recv_timeout(DEADLINE).unwrap();
+    pair.iter_mut().for_each(|wire| wire.send("BARRIER both 2\n".repeat(ROUNDS)));
+    third.send("STATS\n");
+    release.send(()).unwrap();
+    let stats: serde_json::Value = serde_json::from_str(&third.line()).unwrap();
+    let before = stats["requests"].as_u64().unwrap();
+    assert!(before < ROUNDS as u64, "{before} requests came first");
+    for wire in &mut pair {
+        for _ in 0..ROUNDS {
+            let number = wire.line();
+            assert!(number == "1" || number == "2", "{number}");
+        }
+    }
+}
+
+/// Whose wait ended first goes on first.
+#[test]
+fn those_who_waited_go_on_in_the_order_they_were_served() {
+    let serving = Serving::start();
+    let mut waiting: Vec<Wire> = (0..5).map(|_| serving.wire()).collect();
+    for (number, wire) in waiting.iter_mut().enumerate() {
+        wire.send(format!("WAIT go 60\nAPPEND order {number}\n"));
+        serving.until("waiting", number as u64 + 1);
+    }
+    let mut other = serving.wire();
+    assert_eq!(other.ask("SET go 1"), "OK");
+    for wire in &mut waiting {
+        assert_eq!(wire.line(), "1");
+        let _ = wire.line();
+    }
+    assert_eq!(other.ask("GET order"), "[0,1,2,3,4]");
+}
+
 /// The end of one client and the start of another may reach the server at the same look: what was
 /// reported of the first must not be taken for the second, which has its place.
 #[test]

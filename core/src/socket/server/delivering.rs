@@ -127,7 +127,7 @@ impl EventLoop {
             && !connection.touched
         {
             connection.touched = true;
-            self.touched.push(client);
+            self.touched.push_back(client);
         }
     }
 }

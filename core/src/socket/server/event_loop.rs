@@ -19,6 +19,7 @@ use mio::net::UnixListener;
 use mio::{Events, Interest, Poll, Token};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use nix::unistd::geteuid;
+use std::collections::VecDeque;
 use std::io;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
@@ -67,7 +68,7 @@ pub(super) struct EventLoop {
     pub(super) reply: Vec<u8>,
     scratch: Vec<u8>,
     /// Clients with something to send, or to go on with, once the current one is done.
-    pub(super) touched: Vec<usize>,
+    pub(super) touched: VecDeque<usize>,
     /// Clients whose turn was over before their requests were.
     again: Vec<usize>,
     /// What is left of the current turn, in bytes.
@@ -109,7 +110,7 @@ impl EventLoop {
             output_bytes: 0,
             reply: Vec::new(),
             scratch: vec![0; READ_BYTES],
-            touched: Vec::new(),
+            touched: VecDeque::new(),
             again: Vec::new(),
             turn: 0,
             accept_at_once: false,
@@ -286,13 +287,22 @@ impl EventLoop {
         self.flush(client);
     }
 
-    /// Whatever requests touched: sends it and goes on with those whose wait is over.
+    /// Whatever requests touched: sends it and goes on with those whose wait is over, first come,
+    /// first served. Those whom they touch in turn have theirs later: two clients that end each
+    /// other's waits would otherwise have all the time.
     pub(super) fn settle(&mut self) {
         self.deliver(None);
-        while let Some(client) = self.touched.pop() {
+        let mut with_a_turn = self.touched.len();
+        while let Some(client) = self.touched.pop_front() {
             let Some(Some(connection)) = self.clients.get_mut(client) else { continue };
             connection.touched = false;
-            self.drive(client);
+            if with_a_turn > 0 {
+                with_a_turn -= 1;
+                self.drive(client);
+            } else {
+                self.flush(client);
+                self.go_on_later(client);
+            }
             self.deliver(None);
         }
     }
