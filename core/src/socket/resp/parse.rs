@@ -187,6 +187,7 @@ impl Parser {
             };
             let end = self.at + length + LINE_END_BYTES;
             if end > input.len() {
+                self.pass_over(input.len(), length);
                 return self.pause();
             }
             if self.skipped.is_none() {
@@ -201,6 +202,15 @@ impl Parser {
         match self.skipped {
             Some(bytes) => Cut::TooLarge { taken: self.at, bytes },
             None => Cut::Whole(self.at),
+        }
+    }
+
+    /// Counts what has come of an argument that is only skipped as read.
+    fn pass_over(&mut self, there: usize, length: usize) {
+        if self.skipped.is_some() {
+            let come = there.saturating_sub(self.at).min(length);
+            self.at += come;
+            self.bulk = Some(length - come);
         }
     }
 
@@ -371,6 +381,8 @@ mod tests {
                     }
                     Cut::Nothing(taken) => drop(held.drain(..taken)),
                     Cut::Partial => {
+                        // Once it is known to be too large, no more is kept than a line.
+                        assert!(held.len() <= MAX + 64, "{} bytes are kept", held.len());
                         let (piece, rest) = input.split_at(size.min(input.len()));
                         held.extend_from_slice(piece);
                         input = rest;
