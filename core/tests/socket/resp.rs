@@ -1,6 +1,6 @@
 //! Redis's dialect beside the others, on one server.
 
-use crate::wire::{Serving, Wire};
+use crate::wire::{Serving, Wire, forget_the_peak, peak, resident};
 use otto_core::socket::Options;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -221,4 +221,75 @@ fn work_that_takes_many_turns_is_finished() {
     wire.send(request("APPEND k y").repeat(10));
     wire.end();
     assert_eq!(String::from_utf8_lossy(&wire.rest()), replies(11));
+}
+
+/// What a transaction makes in between was never there: as for a batch.
+#[test]
+fn whoever_waits_gets_what_a_transaction_has_made() {
+    let serving = Serving::start();
+    let (mut resp, mut whole, mut never) = (serving.wire(), serving.wire(), serving.wire());
+    whole.send("WAIT whole 60\n");
+    never.send("WAIT never 60\n");
+    serving.until("waiting", 2);
+    gets(&mut resp, "SET never x PXAT 1", "+OK\r\n");
+    gets(&mut resp, "MULTI", "+OK\r\n");
+    for words in ["SET whole half", "SET whole all", "SET never x", "DEL never"] {
+        gets(&mut resp, words, "+QUEUED\r\n");
+    }
+    gets(&mut resp, "EXEC", "*4\r\n+OK\r\n+OK\r\n+OK\r\n:1\r\n");
+    assert_eq!(whole.line(), "\"all\"");
+    assert_eq!(serving.figure("waiting"), 1);
+    gets(&mut resp, "SET never now", "+OK\r\n");
+    assert_eq!(never.line(), "\"now\"");
+}
+
+/// However much one transaction has others be told: who does not read it is sent away before all of
+/// it is there.
+#[test]
+fn a_transaction_costs_no_more_memory_than_a_subscriber_may() {
+    let serving = Serving::alone(Options::default());
+    let (mut resp, mut listener, mut channel) = (serving.wire(), serving.wire(), serving.wire());
+    assert_eq!(listener.ask("SUBSCRIBE large"), "OK");
+    gets(&mut channel, "SUBSCRIBE c", "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n");
+    let text = "x".repeat(8 << 20);
+    assert_eq!(serving.wire().ask(&format!("SET large \"{text}\"")), "OK");
+    gets(&mut resp, "MULTI", "+OK\r\n");
+    for _ in 0..40 {
+        gets(&mut resp, "APPEND large y", "+QUEUED\r\n");
+        gets(&mut resp, "APPEND large z", "+QUEUED\r\n");
+    }
+    forget_the_peak();
+    let before = resident();
+    resp.send(request("EXEC"));
+    assert_eq!(resp.line(), "*80\r");
+    (0..80).for_each(|_| drop(resp.line()));
+    let grown = peak() - before;
+    // Without a bound: 640 MiB.
+    assert!(grown < 250 << 20, "{} MiB", grown >> 20);
+    assert!(listener.last_words().contains("too slow"));
+    gets(&mut resp, "PUBLISH c still", ":1\r\n");
+}
+
+#[test]
+fn every_redis_client_is_listed() {
+    let serving = Serving::start();
+    let mut clients: Vec<Wire> = (0..4).map(|_| serving.wire()).collect();
+    clients.iter_mut().for_each(|client| gets(client, "PING", "+PONG\r\n"));
+    clients[0].send(request("CLIENT LIST"));
+    let length: usize = clients[0].line()[1..].trim_end().parse().unwrap();
+    let list = String::from_utf8(clients[0].exactly(length + 2)).unwrap();
+    assert_eq!(list.matches("id=").count(), 4, "{list}");
+}
+
+#[test]
+fn what_is_out_of_range_is_refused_in_redis_words() {
+    let serving = Serving::start();
+    let mut resp = serving.wire();
+    let range = "-ERR value is out of range, value must between -2147483648 and 2147483647\r\n";
+    gets(&mut resp, "SELECT 2147483648", range);
+    gets(&mut resp, "SELECT -99999999999", range);
+    gets(&mut resp, "SELECT 2147483647", "-ERR DB index is out of range\r\n");
+    gets(&mut resp, "SELECT x", "-ERR value is not an integer or out of range\r\n");
+    resp.send(request(&format!("CONFIG GET {}", "*".repeat(513))));
+    assert_eq!(resp.line(), "-ERR pattern of 513 bytes: at most 512 are allowed\r");
 }

@@ -7,7 +7,7 @@ use super::super::locks::{Asked, Grant, Party};
 use super::super::operation::{Action, Step};
 use super::super::store::End;
 use super::super::waits::ClientId;
-use super::{Change, Delivery, Dispatch, Expiry, LIST_BYTES_MAX, Outcome};
+use super::{Backlog, Change, Delivery, Dispatch, Expiry, LIST_BYTES_MAX, Outcome};
 use crate::error::Result;
 use crate::key::Pattern;
 use std::time::{Duration, Instant};
@@ -141,14 +141,9 @@ impl Dispatch {
             Err(Refusal::Wrong(error)) => return Reply::Error(error.to_string()),
         }
         // Whoever waits for one of the keys gets what came of all steps, not of the first.
-        let waits = std::mem::take(&mut self.waits);
+        let waits = self.set_waits_aside();
         let results = self.carry_out(&steps);
-        self.waits = waits;
-        for step in &steps {
-            if self.store.contains(&step.key) {
-                self.wake(&step.key);
-            }
-        }
+        self.resume_waits(waits, steps.iter().map(|step| step.key.as_bytes()));
         match results {
             Ok(results) => Reply::Json(results),
             Err(error) => Reply::Error(error.to_string()),
@@ -158,6 +153,7 @@ impl Dispatch {
     /// Makes every step, which have been checked: none of them fails.
     fn carry_out(&mut self, steps: &[Step<'_>]) -> Result<String> {
         let mut results = String::from("[");
+        let mut backlog = Backlog::default();
         for (at, Step { key, action }) in steps.iter().enumerate() {
             if at > 0 {
                 results.push(',');
@@ -173,6 +169,7 @@ impl Dispatch {
                     self.push(key, End::Last, &[value]).map(|length| length.to_string())
                 }
             };
+            self.bound(&mut backlog);
             results.push_str(&result.map_err(|error| batch::of_step(at, &error))?);
         }
         results.push(']');

@@ -2,6 +2,7 @@
 //!
 //! No I/O here: the event loop hands in requests and takes replies and deliveries out.
 
+mod backlog;
 mod change;
 mod coordination;
 mod expiring;
@@ -9,6 +10,7 @@ mod subscriptions;
 mod values;
 mod waiting;
 
+pub(super) use backlog::Backlog;
 pub(super) use change::Change;
 pub(super) use subscriptions::Replayed;
 pub(super) use values::Expiry;
@@ -57,6 +59,8 @@ pub(super) enum Delivery {
     Message(Rc<[u8]>),
     /// The wait is over: here are the reply's bytes.
     Answer(Vec<u8>),
+    /// So many bytes of events were waiting: no more are told.
+    TooSlow(usize),
 }
 
 /// How many clients were sent away, by reason.

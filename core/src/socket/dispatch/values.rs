@@ -2,10 +2,12 @@
 //! hear of every change.
 
 use super::super::store::{End, Value};
+use super::super::waits::Waits;
 use super::change::Change;
 use super::{Delivery, Dispatch};
 use crate::error::{Error, Result};
 use crate::json::Json;
+use crate::limits::KEY_BYTES_MAX;
 use crate::values::{added, incremented};
 use std::fmt::Write as _;
 use std::rc::Rc;
@@ -149,6 +151,31 @@ impl Dispatch {
             self.wake_waiting(key);
         }
         self.resp.blocked.came(key);
+    }
+
+    /// Has nobody's wait end while several changes are made that are one.
+    pub(in crate::socket) fn set_waits_aside(&mut self) -> Waits {
+        std::mem::take(&mut self.waits)
+    }
+
+    /// Ends the waits among those set aside for whichever of `keys` is there now. A text that is no
+    /// key does no harm.
+    pub(in crate::socket) fn resume_waits<'t>(
+        &mut self,
+        waits: Waits,
+        keys: impl Iterator<Item = &'t [u8]>,
+    ) {
+        self.waits = waits;
+        if self.waits.is_empty() {
+            return;
+        }
+        for key in keys.filter(|key| key.len() <= KEY_BYTES_MAX) {
+            if let Ok(key) = std::str::from_utf8(key)
+                && self.store.contains(key)
+            {
+                self.wake_waiting(key);
+            }
+        }
     }
 
     fn wake_waiting(&mut self, key: &str) {

@@ -50,8 +50,11 @@ impl Blocked {
 
     /// Ends the wait of `client`, if it has one.
     pub(in super::super) fn remove(&mut self, client: ClientId) -> bool {
-        let Some(waiter) = self.by_client.remove(&client) else { return false };
+        let Some(mut waiter) = self.by_client.remove(&client) else { return false };
         self.waited -= waiter.keys.len();
+        // Each once: a key may have been named thousands of times, and waited for by as many.
+        waiter.keys.sort_unstable();
+        waiter.keys.dedup();
         for key in waiter.keys {
             if let Some(clients) = self.by_key.get_mut(&key) {
                 clients.retain(|waiting| *waiting != client);
@@ -152,8 +155,12 @@ impl Call<'_> {
 fn timeout(text: &[u8]) -> Result<Option<Duration>, Failure> {
     const NO_FLOAT: Failure = Failure::Known("ERR timeout is not a float or out of range");
     const NEGATIVE: Failure = Failure::Known("ERR timeout is negative");
-    let seconds = LongDouble::parse(text).ok_or(NO_FLOAT)?.nearest();
-    let milliseconds = (seconds * 1000.0).ceil();
+    let seconds = LongDouble::parse(text).ok_or(NO_FLOAT)?;
+    let milliseconds = match (seconds.nearest() * 1000.0).ceil() {
+        // Less than a double can tell from nothing.
+        0.0 if seconds.is_positive() => 1.0,
+        milliseconds => milliseconds,
+    };
     if milliseconds < 0.0 || milliseconds >= i64::MAX as f64 {
         return Err(NEGATIVE);
     }
@@ -171,6 +178,8 @@ mod tests {
         let is = |text: &str| timeout(text.as_bytes()).map_err(|failure| failure.text().to_owned());
         assert_eq!(is("0"), Ok(None));
         assert_eq!(is("-0.0001"), Ok(None));
+        assert_eq!(is("1e-400"), Ok(Some(Duration::from_millis(1))));
+        assert_eq!(is("-1e-400"), Ok(None));
         assert_eq!(is("1e-20"), Ok(Some(Duration::from_millis(1))));
         assert_eq!(is("0.0101"), Ok(Some(Duration::from_millis(11))));
         for negative in ["-1", "-0.6", "1e30", "inf", "-inf"] {

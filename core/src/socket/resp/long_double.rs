@@ -30,6 +30,10 @@ impl LongDouble {
         self.infinite
     }
 
+    pub(super) fn is_positive(self) -> bool {
+        !self.negative && (self.mantissa > 0 || self.infinite)
+    }
+
     /// What C's `strtold` makes of the whole of `text`; `None` where Redis takes it for no number:
     /// white space, NaN, too large, too small.
     pub(super) fn parse(text: &[u8]) -> Option<LongDouble> {

@@ -72,6 +72,12 @@ pub(super) fn refuse(session: &mut Session, what: &str, out: &mut Vec<u8>) {
     reply::error(out, format!("ERR {what}").as_bytes());
 }
 
+/// What is kept of `client` from its first request in this dialect on.
+pub(super) fn begin(dispatch: &mut Dispatch, client: ClientId) -> Session {
+    dispatch.resp.known(client);
+    Session::default()
+}
+
 /// Carries out one request of `client` and appends its reply.
 pub(super) fn execute(
     dispatch: &mut Dispatch,

@@ -50,7 +50,10 @@ impl Call<'_> {
             Some(number) if i32::try_from(number).is_ok() => {
                 Err(Failure::Known("ERR DB index is out of range"))
             }
-            _ => Err(NOT_INTEGER),
+            Some(_) => Err(Failure::Known(
+                "ERR value is out of range, value must between -2147483648 and 2147483647",
+            )),
+            None => Err(NOT_INTEGER),
         }
     }
 
@@ -107,6 +110,8 @@ impl Call<'_> {
     pub(super) fn configuration(&mut self, args: &Args<'_>) -> Done {
         let mut found: Vec<(&[u8], &str)> = Vec::new();
         for pattern in args.from(2) {
+            glob::check(pattern)?;
+            self.dispatch.looks += CONFIGURATION.len();
             for (name, value) in CONFIGURATION {
                 let literal = pattern.eq_ignore_ascii_case(name.as_bytes());
                 if !glob::matches_any_case(pattern, name.as_bytes()) && !literal {

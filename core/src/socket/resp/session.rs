@@ -51,7 +51,7 @@ pub(super) struct Known {
 pub(in super::super) struct Shared {
     pub(in super::super) blocked: Blocked,
     pub(super) channels: Channels,
-    /// Who has asked for or shown its number or name.
+    /// Who has ever sent a request of this dialect.
     pub(super) known: BTreeMap<ClientId, Known>,
     last_id: i64,
     /// Bytes that all transactions hold back.
@@ -68,6 +68,11 @@ impl Shared {
             *last += 1;
             Known { id: *last, name: Vec::new(), since: Instant::now() }
         })
+    }
+
+    /// Has a client get no more messages.
+    pub(in super::super) fn end_subscriptions(&mut self, client: ClientId) {
+        self.channels.forget(client);
     }
 
     /// Forgets a client that has gone.

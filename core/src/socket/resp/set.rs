@@ -139,9 +139,14 @@ impl Call<'_> {
         match fate {
             Fate::Goes(expiry) => self.put(key, bytes, expiry),
             Fate::Gone => {
-                self.put(key, bytes, Expiry::Never)?;
-                self.dispatch.remove(key);
-                Ok(())
+                // Never there for anybody who waits for it.
+                let waits = self.dispatch.set_waits_aside();
+                let outcome = self.put(key, bytes, Expiry::Never);
+                if outcome.is_ok() {
+                    self.dispatch.remove(key);
+                }
+                self.dispatch.resume_waits(waits, std::iter::empty());
+                outcome
             }
         }
     }

@@ -1,5 +1,6 @@
 //! MULTI, EXEC, DISCARD; and what Redis refuses to a client that has subscribed.
 
+use super::super::dispatch::Backlog;
 use super::parse::Args;
 use super::reply::{self, Failure};
 use super::table::Command;
@@ -142,6 +143,9 @@ impl Call<'_> {
         let start = self.out.len();
         reply::array(self.out, queue.commands.len());
         self.in_transaction = true;
+        // Whoever waits for a key gets what all of them have made of it.
+        let waits = self.dispatch.set_waits_aside();
+        let mut backlog = Backlog::default();
         let mut from = 0;
         for (command, to) in &queue.commands {
             let args = Args::new(&queue.input, &queue.spans[from..*to]);
@@ -149,12 +153,15 @@ impl Call<'_> {
             let before = self.out.len();
             // In a transaction nothing waits and nothing closes.
             self.run(*command, &args);
+            self.dispatch.bound(&mut backlog);
             if self.out.len() - start > REPLY_BYTES_MAX {
                 // It is carried out all the same: all or none.
                 self.out.truncate(before);
                 reply::error(self.out, b"ERR the replies of this transaction take too much");
             }
         }
+        let named = Args::new(&queue.input, &queue.spans);
+        self.dispatch.resume_waits(waits, named.from(0));
         Ok(Flow::Done)
     }
 

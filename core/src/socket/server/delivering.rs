@@ -77,6 +77,11 @@ impl EventLoop {
                     continue;
                 }
                 Delivery::Answer(bytes) => connection.output.push(bytes),
+                Delivery::TooSlow(bytes) => {
+                    self.send_away(client, dialect, *bytes);
+                    self.touch(client);
+                    continue;
+                }
                 Delivery::TimedOut(key) => small(Reply::TimedOut(key)),
                 Delivery::ProducerEnded(line) => small(Reply::ProducerEnded((&**line).into())),
             }
@@ -109,16 +114,22 @@ impl EventLoop {
         connection.output.push_shared(bytes);
         let waiting = connection.output.len();
         if waiting > SUBSCRIBER_BACKLOG_BYTES_MAX + bytes.len() {
-            connection.output.drop_unbegun();
-            let what = format!("too slow: {waiting} bytes of events were waiting; subscribe again");
-            let mut reason = Vec::new();
-            encode(dialect, &Reply::Error(what), &mut reason);
-            connection.output.push(&reason);
-            connection.closing = true;
-            self.dispatch.sent_away.slow += 1;
-            self.dispatch.forget(client);
+            self.send_away(client, dialect, waiting);
         }
         self.touch(client);
+    }
+
+    /// Tells a subscriber that so many bytes of events waited for it, and disconnects it.
+    fn send_away(&mut self, client: usize, dialect: Dialect, waiting: usize) {
+        let Some(Some(connection)) = self.clients.get_mut(client) else { return };
+        connection.output.drop_unbegun();
+        let what = format!("too slow: {waiting} bytes of events were waiting; subscribe again");
+        let mut reason = Vec::new();
+        encode(dialect, &Reply::Error(what), &mut reason);
+        connection.output.push(&reason);
+        connection.closing = true;
+        self.dispatch.sent_away.slow += 1;
+        self.dispatch.forget(client);
     }
 
     /// Queues a client to be gone on with.

@@ -19,7 +19,10 @@ impl EventLoop {
     pub(super) fn carry_out_resp(&mut self, client: usize, input: &[u8]) -> usize {
         let Some(Some(connection)) = self.clients.get_mut(client) else { return 0 };
         // Out of the way for as long as the dispatch and the other clients are needed too.
-        let mut resp = connection.resp.take().unwrap_or_default();
+        let mut resp = connection.resp.take().unwrap_or_else(|| {
+            let session = resp::begin(&mut self.dispatch, client);
+            Box::new(Resp { parser: Parser::default(), session })
+        });
         let mut used = 0;
         let mut text = None;
         while used < input.len() && self.turn > 0 {
