@@ -120,7 +120,7 @@ fn keys_that_are_due_at_once_are_gone_at_once() {
 /// A longer name takes room, too: without it the list stays where it is.
 #[test]
 fn a_list_is_not_lost_by_another_name() {
-    let serving = Serving::with(Options { store_bytes_max: 200, ..Options::default() });
+    let serving = Serving::with(Options { store_bytes_max: 230, ..Options::default() });
     let mut resp = serving.wire();
     gets(&mut resp, "RPUSH l 1 2 3", ":3\r\n");
     resp.send(request(&format!("RENAME l {}", "x".repeat(50))));

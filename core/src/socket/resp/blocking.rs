@@ -103,7 +103,7 @@ impl Dispatch {
 
     /// One element of `key`, if that is a list which has any.
     fn take_one(&mut self, key: &str, end: End) -> Option<Box<str>> {
-        if self.store.list(key).ok()??.len() == 0 {
+        if self.store.list(key).ok()??.is_empty() {
             return None;
         }
         self.pop(key, end, 1).ok()??.pop()
@@ -125,7 +125,7 @@ impl Call<'_> {
         let keys = args.from(1).take(last - 1).map(key).collect::<Result<Vec<&str>, Failure>>()?;
         for key in &keys {
             let filled = match self.dispatch.store.list(key) {
-                Ok(list) => list.is_some_and(|list| list.len() > 0),
+                Ok(list) => list.is_some_and(|list| !list.is_empty()),
                 Err(_) => return Err(reply::WRONG_TYPE),
             };
             if filled && let Some(element) = self.dispatch.take_one(key, end) {

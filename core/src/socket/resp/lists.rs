@@ -64,7 +64,9 @@ impl Call<'_> {
 
     pub(super) fn length_of_list(&mut self, args: &Args<'_>) -> Done {
         let list = self.dispatch.store.list(key(args.get(1))?).map_err(list_failure)?;
-        reply::count(self.out, list.map_or(0, |list| list.len()));
+        let (length, looked) = list.map_or((0, 0), |list| (list.len(), list.looked_through()));
+        reply::count(self.out, length);
+        self.looked_at(looked);
         Ok(Flow::Done)
     }
 
@@ -82,30 +84,32 @@ impl Call<'_> {
         let to = place(last, length).map_or(0, |last| last.saturating_add(1).min(length));
         let start = self.out.len();
         reply::array(self.out, to.saturating_sub(from));
-        for at in from..to {
-            if let Some(element) = list.get(at) {
-                value::push_bulk(self.out, element);
-            }
+        let looked = list.looked_through();
+        for element in list.from(from).take(to.saturating_sub(from)) {
+            value::push_bulk(self.out, element);
             if self.out.len() - start > super::REPLY_BYTES_MAX {
                 break;
             }
         }
         self.dispatch.looks += to.saturating_sub(from);
+        self.looked_at(looked);
         self.check_reply(start)?;
         Ok(Flow::Done)
     }
 
     pub(super) fn element(&mut self, args: &Args<'_>) -> Done {
-        match self.dispatch.store.list(key(args.get(1))?).map_err(list_failure)? {
+        let list = self.dispatch.store.list(key(args.get(1))?).map_err(list_failure)?;
+        let Some(list) = list else {
+            reply::null(self.out);
+            return Ok(Flow::Done);
+        };
+        let index = number::integer(args.get(2)).ok_or(NOT_INTEGER)?;
+        match place(index, list.len()).and_then(|at| list.from(at).next()) {
+            Some(element) => value::push_bulk(self.out, element),
             None => reply::null(self.out),
-            Some(list) => {
-                let index = number::integer(args.get(2)).ok_or(NOT_INTEGER)?;
-                match place(index, list.len()).and_then(|at| list.get(at)) {
-                    Some(element) => value::push_bulk(self.out, element),
-                    None => reply::null(self.out),
-                }
-            }
         }
+        let looked = list.looked_through();
+        self.looked_at(looked);
         Ok(Flow::Done)
     }
 }

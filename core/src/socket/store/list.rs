@@ -32,11 +32,6 @@ impl List {
         self.elements.len()
     }
 
-    /// The JSON text of one element.
-    pub(in crate::socket) fn get(&self, at: usize) -> Option<&str> {
-        self.elements.get(at).map(|element| &**element)
-    }
-
     /// The JSON texts of all elements, in order.
     pub(in crate::socket) fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
         self.elements.iter().map(|element| &**element)
@@ -84,6 +79,49 @@ impl List {
     }
 }
 
+/// A list to be read.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::socket) enum Elements<'a> {
+    Parts(&'a List),
+    /// An array's text, whose elements are looked for one by one. A long one stays as it is until it
+    /// is changed: in parts it may take twenty times the memory.
+    Text(&'a str),
+}
+
+impl<'a> Elements<'a> {
+    pub(in crate::socket) fn len(self) -> usize {
+        match self {
+            Elements::Parts(list) => list.len(),
+            Elements::Text(text) => elements(text).count(),
+        }
+    }
+
+    pub(in crate::socket) fn is_empty(self) -> bool {
+        match self {
+            Elements::Parts(list) => list.len() == 0,
+            Elements::Text(text) => text == "[]",
+        }
+    }
+
+    /// The JSON texts of the elements from `from` on.
+    pub(in crate::socket) fn from(self, from: usize) -> Box<dyn Iterator<Item = &'a str> + 'a> {
+        match self {
+            Elements::Parts(list) => {
+                Box::new(list.elements.range(from.min(list.len())..).map(|e| &**e))
+            }
+            Elements::Text(text) => Box::new(elements(text).skip(from)),
+        }
+    }
+
+    /// Bytes that are looked through to find an element.
+    pub(in crate::socket) fn looked_through(self) -> usize {
+        match self {
+            Elements::Parts(_) => 0,
+            Elements::Text(text) => text.len(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,7 +137,10 @@ mod tests {
         let mut list = List::parse("[2]").unwrap();
         list.push(End::First, "1");
         list.push(End::Last, "3");
-        assert_eq!((list.json().as_str(), list.len(), list.get(2)), ("[1,2,3]", 3, Some("3")));
+        assert_eq!(
+            (list.json().as_str(), list.len(), list.iter().nth(2)),
+            ("[1,2,3]", 3, Some("3"))
+        );
         assert_eq!(list.pop(End::Last).as_deref(), Some("3"));
         assert_eq!(list.pop(End::First).as_deref(), Some("1"));
         assert_eq!(list.pop(End::First).as_deref(), Some("2"));

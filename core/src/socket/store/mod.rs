@@ -7,11 +7,11 @@ mod snapshot;
 mod table;
 mod trial;
 
-pub(super) use list::{End, List};
+pub(super) use list::{Elements, End, List};
 pub(super) use trial::Trial;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::json::Json;
+use crate::json::{Json, elements};
 use crate::key::Pattern;
 use crate::limits::{JSON_DEPTH_MAX, LIST_BYTES_MAX};
 use expiries::Expiries;
@@ -56,7 +56,9 @@ impl<'a> Value<'a> {
 /// Bytes one entry costs beside its key and value: a generous estimate, for the limit.
 const ENTRY_BYTES: usize = 64;
 /// Bytes an element of a list costs beside its text.
-const ELEMENT_BYTES: usize = 32;
+const ELEMENT_BYTES: usize = 48;
+/// Longest text of an array that is taken apart when it is only read, in bytes.
+const TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// What a pop brought.
 #[derive(Debug, PartialEq, Eq)]
@@ -207,9 +209,10 @@ impl Store {
     /// # Errors
     /// [`ErrorKind::Io`] where there is another value.
     pub(super) fn pop(&mut self, key: &str, end: End, count: usize) -> Result<Option<Popped>> {
-        if count == 0 || self.list(key)?.is_none_or(|list| list.len() == 0) {
+        if count == 0 || self.list(key)?.is_none_or(Elements::is_empty) {
             return Ok(None);
         }
+        self.make_list(key)?;
         let revision = self.sequence + 1;
         let Some(Slot::List(slot)) = self.table.get_mut(key) else { return Ok(None) };
         let count = count.min(slot.list.len());
@@ -224,20 +227,28 @@ impl Store {
         Ok(Some(Popped { revision, elements, emptied }))
     }
 
-    /// The list under `key`, `None` where it is absent; an array's text becomes one.
+    /// The list under `key`, `None` where it is absent; the text of an array that is not long is
+    /// taken apart for it.
     ///
     /// # Errors
     /// [`ErrorKind::Io`] where there is another value.
-    pub(super) fn list(&mut self, key: &str) -> Result<Option<&List>> {
-        match self.table.get(key) {
+    pub(super) fn list(&mut self, key: &str) -> Result<Option<Elements<'_>>> {
+        let text = match self.table.get(key) {
             None => return Ok(None),
-            Some(Slot::List(_)) => {}
-            Some(Slot::Text(_)) => self.make_list(key)?,
-        }
-        match self.table.get(key) {
-            Some(Slot::List(slot)) => Ok(Some(&slot.list)),
-            _ => Ok(None),
-        }
+            Some(Slot::List(_)) => false,
+            Some(slot) => {
+                if !entry(slot).value.is_list() {
+                    return Err(not_a_list(key));
+                }
+                // A store without room for the parts has the text all the same.
+                slot.value_bytes() > TEXT_BYTES_MAX || self.make_list(key).is_err()
+            }
+        };
+        Ok(match self.table.get(key) {
+            Some(Slot::List(slot)) => Some(Elements::Parts(&slot.list)),
+            Some(slot) if text => slot.value().map(Elements::Text),
+            _ => None,
+        })
     }
 
     /// Takes the list in parts under `from` out of the store, if there is one, for
@@ -272,6 +283,12 @@ impl Store {
             return Ok(());
         };
         let Some(text) = slot.value() else { return Ok(()) };
+        if !text.starts_with('[') {
+            return Err(not_a_list(key));
+        }
+        // Looked at before there are any: parts take many times what short elements do.
+        let parts = text.len() + elements(text).count() * ELEMENT_BYTES;
+        check_total(self.bytes - text.len() + parts, self.total_bytes_max)?;
         let list = List::parse(text).ok_or_else(|| not_a_list(key))?;
         let revision = slot.revision();
         let before = cost_of_value(slot);

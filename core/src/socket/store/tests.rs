@@ -69,7 +69,7 @@ fn arrays_are_lists_and_lists_are_arrays() {
     assert!(popped.emptied && popped.elements.len() == 2);
     assert_eq!((store.len(), store.bytes(), store.sequence()), (0, 0, 5));
     store.set("e", "[]").unwrap();
-    assert_eq!(store.list("e").unwrap().unwrap().len(), 0);
+    assert!(store.list("e").unwrap().unwrap().is_empty());
     assert_eq!(store.pop("e", End::Last, 1).unwrap(), None);
     assert!(store.contains("e"));
     assert_eq!(json(&store, "e"), "[]");
@@ -149,6 +149,32 @@ fn a_snapshot_brings_everything_back() {
     for bad in ["", "{}", "[]", r#"{"otto-store":2,"seq":1,"keys":{}}"#, cut, &last] {
         assert!(Store::new(100, 1000).restore(bad, 0).is_err(), "{bad}");
     }
+}
+
+/// Short elements take many times their text: reading must not cost that, nor changing go unnoticed.
+#[test]
+fn a_long_array_stays_text_until_it_is_changed() {
+    let text = format!("[{}1]", "1,".repeat(50_000));
+    let mut store = Store::new(1 << 20, 4 << 20);
+    store.set("l", &text).unwrap();
+    let bytes = store.bytes();
+    let list = store.list("l").unwrap().unwrap();
+    assert_eq!((list.len(), list.is_empty(), list.looked_through()), (50_001, false, text.len()));
+    assert_eq!(list.from(49_999).collect::<Vec<_>>(), ["1", "1"]);
+    assert_eq!(store.bytes(), bytes);
+    store.push("l", End::Last, &["2"]).unwrap();
+    assert!(store.bytes() > 20 * bytes);
+    assert_eq!(store.list("l").unwrap().unwrap().from(50_000).collect::<Vec<_>>(), ["1", "2"]);
+
+    let mut full = Store::new(1 << 20, 2 << 20);
+    full.set("l", &text).unwrap();
+    assert!(full.push("l", End::Last, &["2"]).is_err());
+    assert!(full.pop("l", End::Last, 1).is_err());
+    assert_eq!((full.bytes(), full.sequence(), json(&full, "l")), (bytes, 1, text));
+    // One that is not long is read as text, too, where there is no room for its parts.
+    let mut full = Store::new(1 << 20, 300);
+    full.set("l", "[1,2,3,4,5,6]").unwrap();
+    assert_eq!(full.list("l").unwrap().unwrap().len(), 6);
 }
 
 /// What was added bit by bit may be longer than what may come at once.
