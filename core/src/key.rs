@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::limits::{KEY_BYTES_MAX, PATTERN_BYTES_MAX, TASK_NAME_BYTES_MAX};
+use memchr::{memchr2, memmem};
 use std::fmt;
 
 /// The task that keys without a dot belong to.
@@ -197,7 +198,8 @@ impl Pattern {
         (!self.0.contains(['*', '?'])).then_some(&*self.0)
     }
 
-    /// Whether `text` matches as a whole. Time is at most the product of both lengths, each bounded.
+    /// Whether `text` matches as a whole. What stands literally behind a star is searched for, in
+    /// linear time; otherwise time is at most the product of both lengths, each bounded.
     #[must_use]
     pub fn matches(&self, text: &str) -> bool {
         let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
@@ -205,30 +207,50 @@ impl Pattern {
         // Where to resume when the rest fails: after the last star, one character further on.
         let mut resume = None;
         while t < text.len() {
-            match pattern.get(p) {
-                Some(b'*') => {
-                    resume = Some((p + 1, t));
-                    p += 1;
-                }
+            let again = match pattern.get(p) {
+                Some(b'*') => Some((p + 1, t)),
                 Some(b'?') => {
                     p += 1;
                     t = next_char(text, t);
+                    None
                 }
                 Some(byte) if *byte == text[t] => {
                     p += 1;
                     t += 1;
+                    None
                 }
                 _ => match resume {
-                    Some((after_star, from)) => {
-                        let from = next_char(text, from);
-                        (p, t) = (after_star, from);
-                        resume = Some((after_star, from));
-                    }
+                    Some((after_star, from)) => Some((after_star, next_char(text, from))),
                     None => return false,
                 },
+            };
+            if let Some((after_star, from)) = again {
+                let literal = memchr2(b'*', b'?', &pattern[after_star..]);
+                let Some(found) = seek(&pattern[after_star..], literal, text, from) else {
+                    return false;
+                };
+                (p, t) = (after_star, found);
+                resume = Some((after_star, found));
             }
         }
         pattern[p..].iter().all(|byte| *byte == b'*')
+    }
+}
+
+/// The first place from `from` on where what stands behind a star could begin: `pattern`, of which
+/// the first `literal` bytes stand for themselves, or all of it.
+pub(crate) fn seek(
+    pattern: &[u8],
+    literal: Option<usize>,
+    text: &[u8],
+    from: usize,
+) -> Option<usize> {
+    let rest = text.get(from..)?;
+    match literal {
+        Some(0) => Some(from),
+        Some(literal) => memmem::find(rest, &pattern[..literal]).map(|at| from + at),
+        // Nothing comes behind it.
+        None => rest.ends_with(pattern).then(|| text.len() - pattern.len()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Redis's own patterns, byte by byte as its `stringmatchlen` reads them: `*`, `?`, `[a-c^]`, `\`.
 
 use super::reply::Failure;
+use crate::key::seek;
 use crate::limits::PATTERN_BYTES_MAX;
 
 /// Refuses a pattern that would take long to look at, key by key.
@@ -16,38 +17,49 @@ pub(super) fn check(pattern: &[u8]) -> Result<(), Failure> {
 
 /// Whether `text` matches as a whole. Only the last star is ever tried again, since everything
 /// between two stars matches as well earlier as later: time is at most the product of both lengths.
+/// What stands literally behind it is searched for, in linear time.
 pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    matches_folded(pattern, text, |byte| byte)
+    matches_folded(
+        pattern,
+        text,
+        |byte| byte,
+        |rest, from| {
+            let special = |byte: &u8| matches!(byte, b'*' | b'?' | b'[' | b'\\');
+            seek(rest, rest.iter().position(special), text, from)
+        },
+    )
 }
 
 /// As [`matches`], without regard to the case of ASCII letters.
 pub(super) fn matches_any_case(pattern: &[u8], text: &[u8]) -> bool {
-    matches_folded(pattern, text, |byte| byte.to_ascii_lowercase())
+    matches_folded(pattern, text, |byte| byte.to_ascii_lowercase(), |_, from| Some(from))
 }
 
-fn matches_folded(pattern: &[u8], text: &[u8], fold: impl Fn(u8) -> u8 + Copy) -> bool {
+/// `seek` says where what stands behind a star could begin, from a place in the text on.
+fn matches_folded(
+    pattern: &[u8],
+    text: &[u8],
+    fold: impl Fn(u8) -> u8 + Copy,
+    seek: impl Fn(&[u8], usize) -> Option<usize>,
+) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut resume = None;
     while t < text.len() {
-        if pattern.get(p) == Some(&b'*') {
-            p += 1;
-            resume = Some((p, t));
+        let again = if pattern.get(p) == Some(&b'*') {
+            (p + 1, t)
+        } else if let Some(next) = one(pattern, p, text[t], fold) {
+            p = next;
+            t += 1;
             continue;
-        }
-        match one(pattern, p, text[t], fold) {
-            Some(next) => {
-                p = next;
-                t += 1;
-            }
-            None => match resume {
-                Some((after_star, from)) => {
-                    p = after_star;
-                    t = from + 1;
-                    resume = Some((after_star, t));
-                }
-                None => return false,
-            },
-        }
+        } else if let Some((after_star, from)) = resume {
+            (after_star, from + 1)
+        } else {
+            return false;
+        };
+        let (after_star, from) = again;
+        let Some(found) = seek(&pattern[after_star..], from) else { return false };
+        (p, t) = (after_star, found);
+        resume = Some((after_star, found));
     }
     pattern[p..].iter().all(|byte| *byte == b'*')
 }
