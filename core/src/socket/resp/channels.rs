@@ -1,7 +1,7 @@
 //! Who has subscribed to which channels and patterns.
 
 use super::super::waits::ClientId;
-use super::glob;
+use super::glob::Glob;
 use std::collections::{BTreeMap, HashMap};
 
 /// Most channels, and most patterns, that one client can subscribe to.
@@ -21,7 +21,7 @@ pub(super) struct Channels {
     by_client: HashMap<ClientId, Own>,
     by_channel: HashMap<Box<[u8]>, Vec<ClientId>>,
     /// Patterns in order, so that every subscriber is told in the same one.
-    by_pattern: BTreeMap<Box<[u8]>, Vec<ClientId>>,
+    by_pattern: BTreeMap<Box<[u8]>, (Glob, Vec<ClientId>)>,
 }
 
 impl Channels {
@@ -41,7 +41,11 @@ impl Channels {
 
     /// Subscribes; `false` above the limit of a client. What it has already stays as it is.
     pub(super) fn add(&mut self, client: ClientId, name: &[u8], pattern: bool) -> bool {
-        let clients = if pattern { self.by_pattern.get(name) } else { self.by_channel.get(name) };
+        let clients = if pattern {
+            self.by_pattern.get(name).map(|(_, clients)| clients)
+        } else {
+            self.by_channel.get(name)
+        };
         if clients.is_some_and(|clients| clients.contains(&client)) {
             return true;
         }
@@ -56,7 +60,8 @@ impl Channels {
         }
         names.push(name.into());
         let clients = if pattern {
-            self.by_pattern.entry(name.into()).or_default()
+            let read = || (Glob::new(name), Vec::new());
+            &mut self.by_pattern.entry(name.into()).or_insert_with(read).1
         } else {
             self.by_channel.entry(name.into()).or_default()
         };
@@ -76,8 +81,11 @@ impl Channels {
     }
 
     fn leave(&mut self, client: ClientId, name: &[u8], pattern: bool) {
-        let clients =
-            if pattern { self.by_pattern.get_mut(name) } else { self.by_channel.get_mut(name) };
+        let clients = if pattern {
+            self.by_pattern.get_mut(name).map(|(_, clients)| clients)
+        } else {
+            self.by_channel.get_mut(name)
+        };
         let Some(clients) = clients else { return };
         clients.retain(|known| *known != client);
         if clients.is_empty() {
@@ -125,8 +133,8 @@ impl Channels {
         if let Some(clients) = self.by_channel.get(channel) {
             show(None, clients);
         }
-        for (pattern, clients) in &self.by_pattern {
-            if glob::matches(pattern, channel) {
+        for (pattern, (glob, clients)) in &self.by_pattern {
+            if glob.matches(channel) {
                 show(Some(pattern), clients);
             }
         }

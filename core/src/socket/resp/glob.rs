@@ -15,75 +15,126 @@ pub(super) fn check(pattern: &[u8]) -> Result<(), Failure> {
     )))
 }
 
-/// Whether `text` matches as a whole. Only the last star is ever tried again, since everything
-/// between two stars matches as well earlier as later: time is at most the product of both lengths.
-/// What stands literally behind it is searched for, in linear time.
-pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
-    matches_folded(
-        pattern,
-        text,
-        |byte| byte,
-        |rest, from| {
-            let special = |byte: &u8| matches!(byte, b'*' | b'?' | b'[' | b'\\');
-            seek(rest, rest.iter().position(special), text, from)
-        },
-    )
+/// What stands for exactly the byte beside it.
+const LITERAL: u8 = 0;
+/// What stands for any one byte.
+const ANY: u8 = 1;
+/// What stands for any bytes.
+const STAR: u8 = 2;
+/// The first class; the others follow. Each takes three bytes of a pattern, so that there are fewer
+/// than numbers.
+const CLASS: u8 = 3;
+
+/// A pattern, read once.
+#[derive(Debug)]
+pub(super) struct Glob {
+    kinds: Box<[u8]>,
+    /// The bytes that the literal ones stand for.
+    bytes: Box<[u8]>,
+    /// Which bytes each class has, a bit for each.
+    classes: Vec<[u64; 4]>,
+    fold: fn(u8) -> u8,
 }
 
-/// As [`matches`], without regard to the case of ASCII letters.
-pub(super) fn matches_any_case(pattern: &[u8], text: &[u8]) -> bool {
-    matches_folded(pattern, text, |byte| byte.to_ascii_lowercase(), |_, from| Some(from))
-}
-
-/// `seek` says where what stands behind a star could begin, from a place in the text on.
-fn matches_folded(
-    pattern: &[u8],
-    text: &[u8],
-    fold: impl Fn(u8) -> u8 + Copy,
-    seek: impl Fn(&[u8], usize) -> Option<usize>,
-) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut resume = None;
-    while t < text.len() {
-        let again = if pattern.get(p) == Some(&b'*') {
-            (p + 1, t)
-        } else if let Some(next) = one(pattern, p, text[t], fold) {
-            p = next;
-            t += 1;
-            continue;
-        } else if let Some((after_star, from)) = resume {
-            (after_star, from + 1)
-        } else {
-            return false;
-        };
-        let (after_star, from) = again;
-        let Some(found) = seek(&pattern[after_star..], from) else { return false };
-        (p, t) = (after_star, found);
-        resume = Some((after_star, found));
+impl Glob {
+    /// A pattern that [`check`] has let through.
+    pub(super) fn new(pattern: &[u8]) -> Glob {
+        Glob::folded(pattern, |byte| byte)
     }
-    pattern[p..].iter().all(|byte| *byte == b'*')
-}
 
-/// Where the pattern goes on when what stands at `p` matches `byte`.
-fn one(pattern: &[u8], p: usize, byte: u8, fold: impl Fn(u8) -> u8 + Copy) -> Option<usize> {
-    match pattern.get(p)? {
-        b'?' => Some(p + 1),
-        b'[' => class(pattern, p + 1, byte, fold),
-        b'\\' if p + 1 < pattern.len() => (fold(pattern[p + 1]) == fold(byte)).then_some(p + 2),
-        literal => (fold(*literal) == fold(byte)).then_some(p + 1),
+    /// One that takes small and capital ASCII letters for the same.
+    pub(super) fn any_case(pattern: &[u8]) -> Glob {
+        Glob::folded(pattern, |byte| byte.to_ascii_lowercase())
+    }
+
+    fn folded(pattern: &[u8], fold: fn(u8) -> u8) -> Glob {
+        let (mut kinds, mut bytes, mut classes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut p = 0;
+        while let Some(byte) = pattern.get(p) {
+            p += 1;
+            let (kind, byte) = match byte {
+                b'*' => (STAR, 0),
+                b'?' => (ANY, 0),
+                b'[' => {
+                    let kind = CLASS + classes.len() as u8;
+                    let (class, end) = class(pattern, p, fold);
+                    classes.push(class);
+                    p = end;
+                    (kind, 0)
+                }
+                b'\\' if p < pattern.len() => {
+                    p += 1;
+                    (LITERAL, fold(pattern[p - 1]))
+                }
+                literal => (LITERAL, fold(*literal)),
+            };
+            kinds.push(kind);
+            bytes.push(byte);
+        }
+        Glob { kinds: kinds.into(), bytes: bytes.into(), classes, fold }
+    }
+
+    /// Whether `text` matches as a whole. Only the last star is ever tried again, since everything
+    /// between two stars matches as well earlier as later. What stands literally behind it is
+    /// searched for in linear time; otherwise time is at most the product of both lengths.
+    pub(super) fn matches(&self, text: &[u8]) -> bool {
+        let (mut p, mut t) = (0, 0);
+        let mut resume = None;
+        while t < text.len() {
+            let (after_star, from) = if self.kinds.get(p) == Some(&STAR) {
+                (p + 1, t)
+            } else if self.one(p, text[t]) {
+                p += 1;
+                t += 1;
+                continue;
+            } else if let Some((after_star, from)) = resume {
+                (after_star, from + 1)
+            } else {
+                return false;
+            };
+            let Some(found) = self.seek(after_star, text, from) else { return false };
+            (p, t) = (after_star, found);
+            resume = Some((after_star, found));
+        }
+        self.kinds[p..].iter().all(|kind| *kind == STAR)
+    }
+
+    /// Whether what stands at `p` matches `byte`.
+    fn one(&self, p: usize, byte: u8) -> bool {
+        match self.kinds.get(p) {
+            None => false,
+            Some(&LITERAL) => self.bytes[p] == (self.fold)(byte),
+            Some(&ANY) => true,
+            Some(class) => {
+                let class = self.classes.get(usize::from(class.wrapping_sub(CLASS)));
+                class.is_some_and(|class| class[usize::from(byte >> 6)] >> (byte & 63) & 1 == 1)
+            }
+        }
+    }
+
+    /// The first place from `from` on where what stands at `p`, behind a star, could begin.
+    fn seek(&self, p: usize, text: &[u8], from: usize) -> Option<usize> {
+        let literal = self.kinds[p..].iter().position(|kind| *kind != LITERAL);
+        // Another case is not searched for.
+        let folds = (self.fold)(b'A') != b'A';
+        if folds { Some(from) } else { seek(&self.bytes[p..], literal, text, from) }
     }
 }
 
-/// A class whose inside begins at `p`; one that is never closed ends with the pattern.
-fn class(pattern: &[u8], mut p: usize, byte: u8, fold: impl Fn(u8) -> u8 + Copy) -> Option<usize> {
+/// The bytes of the class whose inside begins at `p`, and where the pattern goes on; one that is
+/// never closed ends with the pattern.
+fn class(pattern: &[u8], mut p: usize, fold: fn(u8) -> u8) -> ([u64; 4], usize) {
     let negated = pattern.get(p) == Some(&b'^');
     p += usize::from(negated);
-    let mut found = false;
+    let mut found = [false; 256];
+    let mut add = |wanted: &dyn Fn(u8) -> bool| {
+        (0..=255).filter(|byte| wanted(*byte)).for_each(|byte| found[usize::from(byte)] = true);
+    };
     loop {
         match pattern.get(p..).unwrap_or_default() {
             [] => break,
             [b'\\', escaped, ..] => {
-                found |= *escaped == byte;
+                add(&|byte| byte == *escaped);
                 p += 2;
             }
             [b']', ..] => {
@@ -94,16 +145,20 @@ fn class(pattern: &[u8], mut p: usize, byte: u8, fold: impl Fn(u8) -> u8 + Copy)
                 // Redis compares characters, which have a sign here.
                 let signed = |byte: u8| fold(byte) as i8;
                 let (start, end) = (signed(*start), signed(*end));
-                found |= (start.min(end)..=start.max(end)).contains(&signed(byte));
+                add(&|byte| (start.min(end)..=start.max(end)).contains(&signed(byte)));
                 p += 3;
             }
             [literal, ..] => {
-                found |= fold(*literal) == fold(byte);
+                add(&|byte| fold(*literal) == fold(byte));
                 p += 1;
             }
         }
     }
-    (found != negated).then_some(p)
+    let mut bits = [0; 4];
+    for (byte, found) in found.into_iter().enumerate() {
+        bits[byte >> 6] |= u64::from(found != negated) << (byte & 63);
+    }
+    (bits, p)
 }
 
 #[cfg(test)]
@@ -184,7 +239,7 @@ mod tests {
     #[test]
     fn what_would_take_for_ever_does_not() {
         let pattern = b"*a".repeat(100);
-        assert!(!matches(&[&pattern[..], b"b"].concat(), &b"a".repeat(500)));
+        assert!(!Glob::new(&[&pattern[..], b"b"].concat()).matches(&b"a".repeat(500)));
     }
 
     #[test]
@@ -200,9 +255,20 @@ mod tests {
             ("[a", "a", true),
             ("a\\", "a\\", true),
         ] {
-            assert_eq!(matches(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+            let matches = Glob::new(pattern.as_bytes()).matches(text.as_bytes());
+            assert_eq!(matches, expected, "{pattern} {text}");
         }
-        assert!(matches_any_case(b"MAX*", b"maxmemory"));
+        assert!(Glob::any_case(b"MAX*").matches(b"maxmemory"));
+        assert!(Glob::any_case(b"*Mem[O]?y").matches(b"maxmemory"));
+    }
+
+    #[test]
+    fn as_many_classes_as_a_pattern_has_room_for_are_told_apart() {
+        let pattern: Vec<u8> = (0..170).flat_map(|n| [b'[', b'a' + n % 26, b']']).collect();
+        let mut text: Vec<u8> = (0..170).map(|n| b'a' + n % 26).collect();
+        assert!(Glob::new(&pattern).matches(&text));
+        text[169] = b'!';
+        assert!(!Glob::new(&pattern).matches(&text));
     }
 
     proptest! {
@@ -213,7 +279,7 @@ mod tests {
                 prop_oneof![Just(b'*'), Just(b'?'), Just(b'['), Just(b']'), Just(b'^'), Just(b'-'), Just(b'\\'), b'a'..b'd', Just(0xC3)], 0..10),
             text in prop::collection::vec(prop_oneof![b'a'..b'd', Just(b'-'), Just(b']'), Just(0xC3)], 1..7),
         ) {
-            prop_assert_eq!(matches(&pattern, &text), of_redis(&pattern, &text));
+            prop_assert_eq!(Glob::new(&pattern).matches(&text), of_redis(&pattern, &text));
         }
     }
 }

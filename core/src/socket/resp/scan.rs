@@ -1,10 +1,11 @@
 //! KEYS and SCAN.
 
+use super::glob::{self, Glob};
 use super::keys::kind_of;
 use super::number;
 use super::parse::Args;
 use super::reply::{self, Failure, NOT_INTEGER, SYNTAX};
-use super::{Call, Done, Flow, glob};
+use super::{Call, Done, Flow};
 
 /// Keys that one SCAN looks at unless told otherwise.
 const COUNT_DEFAULT: usize = 10;
@@ -13,9 +14,10 @@ impl Call<'_> {
     pub(super) fn keys(&mut self, args: &Args<'_>) -> Done {
         let pattern = args.get(1);
         glob::check(pattern)?;
+        let glob = Glob::new(pattern);
         let (mut found, mut count) = (Vec::new(), 0);
         self.dispatch.store.scan(0, usize::MAX, |key| {
-            if glob::matches(pattern, key.as_bytes()) && !self.dispatch.is_due(key) {
+            if glob.matches(key.as_bytes()) && !self.dispatch.is_due(key) {
                 reply::bulk(&mut found, key.as_bytes());
                 count += 1;
             }
@@ -36,7 +38,7 @@ impl Call<'_> {
             let argument = rest.next().ok_or(SYNTAX)?;
             if option.eq_ignore_ascii_case(b"match") {
                 glob::check(argument)?;
-                pattern = Some(argument);
+                pattern = Some(Glob::new(argument));
             } else if option.eq_ignore_ascii_case(b"type") {
                 kind = Some(argument);
             } else if option.eq_ignore_ascii_case(b"count") {
@@ -49,7 +51,7 @@ impl Call<'_> {
         let (mut keys, mut looks) = (Vec::<Box<str>>::new(), 0);
         let next = self.dispatch.store.scan(cursor, count, |key| {
             looks += 1;
-            let matches = pattern.is_none_or(|pattern| glob::matches(pattern, key.as_bytes()));
+            let matches = pattern.as_ref().is_none_or(|pattern| pattern.matches(key.as_bytes()));
             if matches && !self.dispatch.is_due(key) {
                 keys.push(key.into());
             }

@@ -1,10 +1,11 @@
 //! What clients ask of the server itself, mostly when they connect.
 
+use super::glob::{self, Glob};
 use super::number;
 use super::parse::Args;
 use super::reply::{self, Failure, NOT_INTEGER, SYNTAX};
 use super::table::{self, Command, NAMED};
-use super::{Call, Done, Flow, glob};
+use super::{Call, Done, Flow};
 
 /// The release whose replies these are.
 pub(super) const VERSION: &str = "7.0.15";
@@ -112,9 +113,10 @@ impl Call<'_> {
         for pattern in args.from(2) {
             glob::check(pattern)?;
             self.dispatch.looks += CONFIGURATION.len();
+            let glob = Glob::any_case(pattern);
             for (name, value) in CONFIGURATION {
                 let literal = pattern.eq_ignore_ascii_case(name.as_bytes());
-                if !glob::matches_any_case(pattern, name.as_bytes()) && !literal {
+                if !glob.matches(name.as_bytes()) && !literal {
                     continue;
                 }
                 // A name that was given as it is comes back as it was given.
