@@ -90,13 +90,14 @@ pub(crate) fn progress(
     let length = || iterable.and_then(|iterable| iterable.len().ok()).map(|length| length as f64);
     let environment = Environment::from_process();
     let name = Name::take(py, description.as_deref().unwrap_or_default());
-    let report = Arc::new(Report::new(Record {
+    let record = Record {
         task: environment.task_name.unwrap_or_default(),
         id: name.text.clone(),
         current: 0.0,
         total: total.filter(|total| (0.0..=f64::MAX).contains(total)).or_else(length),
         message: message.unwrap_or_default(),
-    }));
+    };
+    let report = Arc::new(Report::new(record, environment.socket));
     finish_at_exit(py, &report);
     let progress = Progress {
         iterator: iterator.map(Bound::unbind),

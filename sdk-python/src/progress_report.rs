@@ -2,10 +2,10 @@
 
 use crate::later::Deferred;
 use otto_core::progress::{Estimate, Record};
-use otto_core::run::Environment;
 use otto_core::socket::Client;
 use otto_core::{Result, Tick};
 use std::io::{IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,6 +32,9 @@ pub(crate) struct Report {
 /// Who is told, and what was told last.
 struct Reporter {
     estimate: Estimate,
+    /// The server's path, as the environment said when the bar was made: on a thread of ours it can't be
+    /// read, since Python may be changing it.
+    socket: Option<PathBuf>,
     /// `None` until the first report.
     target: Option<Target>,
     reported: Option<Record>,
@@ -50,7 +53,7 @@ enum Target {
 }
 
 impl Report {
-    pub(crate) fn new(record: Record) -> Report {
+    pub(crate) fn new(record: Record, socket: Option<PathBuf>) -> Report {
         let estimate = Estimate::new();
         Report {
             owner: process::id(),
@@ -59,6 +62,7 @@ impl Report {
             record: Mutex::new(record),
             reporter: Mutex::new(Reporter {
                 estimate,
+                socket,
                 target: None,
                 reported: None,
                 finished: false,
@@ -143,7 +147,7 @@ impl Reporter {
         let now = Instant::now();
         self.estimate.observe(&record, now);
         let known = self.reported.as_ref() == Some(&record);
-        let target = self.target.get_or_insert_with(Target::find);
+        let target = self.target.get_or_insert_with(|| Target::find(self.socket.as_deref()));
         if known && !matches!(target, Target::Terminal) {
             return;
         }
@@ -172,9 +176,9 @@ impl Reporter {
 }
 
 impl Target {
-    fn find() -> Target {
-        match Environment::from_process().socket().map(|path| Client::connect(path)) {
-            Ok(Ok(mut client)) => {
+    fn find(socket: Option<&Path>) -> Target {
+        match socket.map(Client::connect) {
+            Some(Ok(mut client)) => {
                 client.set_reply_limit(Some(REPLY_LIMIT));
                 Target::Server(client)
             }

@@ -6,7 +6,7 @@ use crate::errors::lift;
 use crate::exit::finish_at_exit;
 use crate::later::Deferred;
 use crate::place::close_idle;
-use otto_core::run::{Descendants, Run, clean_dead_runs, variable};
+use otto_core::run::{Descendants, Environment, Run, clean_dead_runs, variable};
 use otto_core::socket::{Options, Running, Server as SocketServer};
 use otto_core::{Error, ErrorKind, Result, TaskName, Tick};
 use pyo3::prelude::*;
@@ -67,7 +67,9 @@ impl Server {
     fn __enter__<'py>(slf: Bound<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, Self>> {
         let server = slf.get();
         let serving = &server.serving;
-        let begun = blocking(py, |_| serving.start())?;
+        // Read with the GIL held: other threads change it with the GIL held.
+        let environment = Environment::from_process();
+        let begun = blocking(py, |_| serving.start(&environment))?;
         finish_at_exit(py, serving);
         let task = server.task.as_ref().map(TaskName::as_str);
         let run_id = begun.run_id.map(|run| run.to_string());
@@ -131,7 +133,7 @@ impl Server {
 }
 
 impl Serving {
-    fn start(&self) -> Result<Begun> {
+    fn start(&self, environment: &Environment) -> Result<Begun> {
         let pid = process::id();
         if SERVES.swap(pid, Ordering::SeqCst) == pid {
             return Err(Error::new(
@@ -139,7 +141,7 @@ impl Serving {
                 "this process serves already: there is one otto.serve() at a time",
             ));
         }
-        let started = start();
+        let started = start(environment);
         if started.is_err() {
             SERVES.store(0, Ordering::SeqCst);
         }
@@ -167,9 +169,9 @@ impl Serving {
     }
 }
 
-fn start() -> Result<(Running, Run)> {
+fn start(environment: &Environment) -> Result<(Running, Run)> {
     clean_dead_runs()?;
-    let run = Run::create(Descendants::Left)?;
+    let run = Run::create_in(environment, Descendants::Left)?;
     let running = SocketServer::bind(&run.socket_path(), Options::default())?.spawn();
     run.link_socket();
     Ok((running, run))

@@ -140,6 +140,37 @@ def test_a_server_that_is_gone_is_no_error(server_process) -> None:
     bar.close()
 
 
+def test_it_reports_to_the_server_there_was_when_it_began(
+    server: otto.Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The environment is read then, with the GIL held: a thread may be changing it later."""
+    bar = otto.progress(total=3, description="early")
+    monkeypatch.delenv("OTTO_SOCKET")
+    bar.update(2)
+    bar.close()
+    monkeypatch.undo()
+    assert bars()["early"]["current"] == 2
+
+
+def test_the_environment_may_change_while_bars_begin() -> None:
+    code = """if True:
+        import os, time, otto
+        for number in range(200):
+            os.environ[f"BEFORE{number}"] = "x"
+        number, open_bars, end = 0, [], time.monotonic() + 3
+        while time.monotonic() < end:
+            for _ in range(100):
+                open_bars.append(otto.progress(total=3))
+                open_bars[-1].update(1)
+            until = time.monotonic() + 0.12
+            while time.monotonic() < until:
+                os.environ[f"NEW{number}"] = "y"
+                number += 1
+            open_bars.clear()
+    """
+    python(code)
+
+
 def test_left_open_it_reports_at_exit(server: otto.Server) -> None:
     python("import otto; p = otto.progress(total=9, description='open'); p.update(4)")
     assert bars()["open"]["current"] == 4

@@ -8,11 +8,11 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// The folder of all runs of this user: `$XDG_RUNTIME_DIR/otto` when that folder is ours alone,
-/// else `/tmp/otto-<uid>`. Created 0700 where it is missing, refused where it is not ours.
-pub(super) fn of_user() -> Result<PathBuf> {
+/// The folder of all runs of this user: `otto` in `runtime`, which is `$XDG_RUNTIME_DIR`, when that
+/// folder is ours alone, else `/tmp/otto-<uid>`. Created 0700 where it is missing, refused where it is
+/// not ours.
+pub(super) fn of_user(runtime: Option<&Path>) -> Result<PathBuf> {
     let uid = geteuid();
-    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
     let path = match runtime.filter(|path| path.is_absolute() && private(path, uid).is_ok()) {
         Some(runtime) => runtime.join("otto"),
         None => PathBuf::from(format!("/tmp/otto-{uid}")),
@@ -23,14 +23,14 @@ pub(super) fn of_user() -> Result<PathBuf> {
 }
 
 /// Where the folder of `run` belongs; the per-user folder above it is there afterwards.
-pub(super) fn of_run(run: RunId) -> Result<PathBuf> {
-    Ok(of_user()?.join(run.to_string()))
+pub(super) fn of_run(run: RunId, runtime: Option<&Path>) -> Result<PathBuf> {
+    Ok(of_user(runtime)?.join(run.to_string()))
 }
 
 /// Where streams outside all runs lie. A run's folder beside it is named by a number, and clean-up
 /// removes nothing else.
-pub(super) fn of_streams() -> Result<PathBuf> {
-    let path = of_user()?.join("streams");
+pub(super) fn of_streams(runtime: Option<&Path>) -> Result<PathBuf> {
+    let path = of_user(runtime)?.join("streams");
     create(&path)?;
     private(&path, geteuid())?;
     Ok(path)

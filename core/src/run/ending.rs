@@ -4,12 +4,13 @@
 //! Whoever makes a region looks at the lock file once more when the region has its name: the owner
 //! finds it, or its maker finds the end noted and removes it. Otherwise nobody ever would.
 
-use super::{Environment, RunId};
+use super::RunId;
 use crate::error::{Error, ErrorKind, Result};
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What the lock file ends with when its run does.
 const END: &[u8] = b"\nended\n";
@@ -73,12 +74,20 @@ fn look(run: RunId) -> Look {
     }
 }
 
-/// Whether `run` is what an owner has put into our environment, its folder included.
+/// The run of which an owner told us, as of the last look at the environment. It is not read here:
+/// another thread may be changing it.
+static TOLD: AtomicU64 = AtomicU64::new(NOBODY);
+/// No run's number: they are process IDs.
+const NOBODY: u64 = u64::MAX;
+
+/// Notes what the environment says: `run`, and whether by an owner, whose run has a folder too.
+pub(super) fn note_told(run: RunId, by_owner: bool) {
+    TOLD.store(if by_owner { run.0 } else { NOBODY }, Ordering::Relaxed);
+}
+
+/// Whether `run` is what an owner has put into our environment.
 fn is_told_of(run: RunId) -> bool {
-    let environment = Environment::from_process();
-    let folder = environment.run_dir.as_deref().and_then(|folder| folder.file_name());
-    environment.run().is_ok_and(|told| told == run)
-        && folder.is_some_and(|folder| folder == run.to_string().as_str())
+    TOLD.load(Ordering::Relaxed) == run.0
 }
 
 fn ended(run: RunId) -> Error {

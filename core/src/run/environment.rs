@@ -1,10 +1,10 @@
 //! The environment contract: what a task finds in its variables.
 
-use super::RunId;
+use super::{RunId, ending};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::{Key, TaskName};
 use std::env;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The names of the variables.
 pub mod variable {
@@ -64,10 +64,13 @@ pub struct Environment {
     pub output_pipe: Option<PathBuf>,
     /// `OTTO_VIA`, as text.
     pub via: Option<String>,
+    /// `XDG_RUNTIME_DIR`, where the folders of runs belong.
+    pub runtime_dir: Option<PathBuf>,
 }
 
 impl Environment {
-    /// Reads this process's variables.
+    /// Reads this process's variables. Nothing else in this crate does: where other threads change
+    /// them, as Python's do, it is enough to keep them from it during this call.
     #[must_use]
     pub fn from_process() -> Environment {
         let path = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
@@ -85,6 +88,7 @@ impl Environment {
             input_pipe: path(variable::INPUT_PIPE),
             output_pipe: path(variable::OUTPUT_PIPE),
             via: text(variable::VIA),
+            runtime_dir: path("XDG_RUNTIME_DIR"),
         }
     }
 
@@ -93,10 +97,11 @@ impl Environment {
     /// # Errors
     /// [`ErrorKind::NoRun`] without one, [`ErrorKind::Usage`] when the variable is no number.
     pub fn run(&self) -> Result<RunId> {
-        match &self.run_id {
-            Some(text) => RunId::parse(text),
-            None => Err(missing(variable::RUN_ID)),
-        }
+        let Some(text) = &self.run_id else { return Err(missing(variable::RUN_ID)) };
+        let run = RunId::parse(text)?;
+        let folder = self.run_dir.as_deref().and_then(Path::file_name);
+        ending::note_told(run, folder.is_some_and(|folder| folder == run.to_string().as_str()));
+        Ok(run)
     }
 
     /// The socket's path.
@@ -121,7 +126,9 @@ impl Environment {
     /// # Errors
     /// [`ErrorKind::NoRun`] when the run has ended, [`ErrorKind::Io`] when the folder is not ours.
     pub fn streams_dir(&self) -> Result<PathBuf> {
-        let Some(dir) = &self.run_dir else { return super::directory::of_streams() };
+        let Some(dir) = &self.run_dir else {
+            return super::directory::of_streams(self.runtime_dir.as_deref());
+        };
         if dir.is_dir() {
             return Ok(dir.clone());
         }

@@ -90,7 +90,8 @@ impl RunId {
 /// # Errors
 /// [`ErrorKind::NotFound`](crate::ErrorKind::NotFound) when there is none.
 pub fn folder_of(run: RunId) -> Result<PathBuf> {
-    let folder = directory::of_run(run)?;
+    let runtime = Environment::from_process().runtime_dir;
+    let folder = directory::of_run(run, runtime.as_deref())?;
     if folder.is_dir() {
         return Ok(folder);
     }

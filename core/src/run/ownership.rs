@@ -1,6 +1,6 @@
 //! Owning a run: a `flock` held from its creation to the end of the process.
 
-use super::{RunId, directory, ending, remains};
+use super::{Environment, RunId, directory, ending, remains};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fork::{Unforked, Unshared};
 use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
@@ -84,13 +84,32 @@ impl Run {
     /// # Errors
     /// When this process owns a run already, or the system refuses a folder or the lock.
     pub fn create(descendants: Descendants) -> Result<Run> {
+        Run::create_in(&Environment::from_process(), descendants)
+    }
+
+    /// As [`Run::create`], for whoever can't let the environment be read here.
+    ///
+    /// ```
+    /// use otto_core::run::{Descendants, Environment, Run};
+    /// # use std::os::unix::fs::PermissionsExt;
+    /// let folder = tempfile::tempdir().unwrap();
+    /// # std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o700)).unwrap();
+    /// let runtime_dir = Some(folder.path().to_owned());
+    /// let environment = Environment { runtime_dir, ..Environment::default() };
+    /// let run = Run::create_in(&environment, Descendants::Left).unwrap();
+    /// assert!(run.dir().starts_with(folder.path()));
+    /// ```
+    ///
+    /// # Errors
+    /// As there.
+    pub fn create_in(environment: &Environment, descendants: Descendants) -> Result<Run> {
         let owner = process::id();
         let id = RunId(u64::from(owner));
         let lock = take_lock(id)?;
         // A dead run may have borne the same number.
         remains::remove(id, &remains::read_record(&lock)?)?;
         // Recorded before it is there: a death in between leaves nothing that nobody knows of.
-        let dir = directory::of_run(id)?;
+        let dir = directory::of_run(id, environment.runtime_dir.as_deref())?;
         let record = remains::Record { dir: Some(dir.clone()), descendants };
         write_record(&lock, &record).map_err(|error| Error::io("write", &id.lock_path(), error))?;
         directory::make(&dir)?;

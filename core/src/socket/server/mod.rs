@@ -162,7 +162,10 @@ impl Server {
     #[must_use]
     pub fn spawn(self) -> Running {
         let (handle, path) = (self.handle(), self.path.clone());
-        let thread = thread::spawn(move || self.run());
+        // The size is the usual one; unless told, the library would look for it in the environment,
+        // which Python may be changing just then.
+        let thread = thread::Builder::new().stack_size(2 << 20).spawn(move || self.run());
+        let thread = thread.expect("the system has room for one more thread");
         Running { handle, path, thread: Some(thread), owner: std::process::id() }
     }
 }
