@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 thread_local! {
     /// What a signal handler raised while this thread was in a call.
     static RAISED: Cell<Option<PyErr>> = const { Cell::new(None) };
+    /// Whether this thread lets signals wait.
+    static UNDISTURBED: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Runs `call` without the GIL. Its tick lets Python act on signals, so that Ctrl-C ends the call
@@ -25,10 +27,19 @@ pub(crate) fn blocking<T: Send>(
     }
 }
 
+/// Runs `call` without the GIL, and without Python's signal handlers: they run when the interpreter goes
+/// on. For destructors, from which nothing can be raised; `call` must not take long.
+pub(crate) fn undisturbed<T: Send>(py: Python<'_>, call: impl FnOnce() -> T + Send) -> T {
+    let before = UNDISTURBED.replace(true);
+    let outcome = py.detach(call);
+    UNDISTURBED.set(before);
+    outcome
+}
+
 /// Lets Python's signal handlers run: they raise on its main thread alone, so that the others
 /// need not ask for the GIL.
 pub(crate) fn check_signals() -> Result<()> {
-    if rustix::thread::gettid() != rustix::process::getpid() {
+    if UNDISTURBED.get() || rustix::thread::gettid() != rustix::process::getpid() {
         return Ok(());
     }
     match Python::try_attach(|py| py.check_signals()) {

@@ -32,8 +32,24 @@ pub(crate) struct Lane {
 
 #[derive(Default)]
 struct Queue {
-    entries: Vec<(Instant, Weak<dyn Deferred>)>,
+    entries: Vec<(Instant, Work)>,
     thread_lives: bool,
+}
+
+enum Work {
+    /// Somebody else's, who may let go of it.
+    Lent(Weak<dyn Deferred>),
+    /// Nobody else has it any more.
+    Left(Arc<dyn Deferred>),
+}
+
+impl Work {
+    fn send_soon(&self) -> bool {
+        match self {
+            Work::Lent(work) => work.upgrade().is_some_and(|work| work.send_soon()),
+            Work::Left(work) => work.send_soon(),
+        }
+    }
 }
 
 /// Progress waits for the server's answers, streams do not: neither holds up the other.
@@ -54,8 +70,17 @@ impl Lane {
     /// Has `work` sent after [`SOON`]. Without a thread to be had it is sent when it is closed.
     pub(crate) fn schedule(&'static self, work: &Arc<impl Deferred + 'static>) {
         let work: Weak<dyn Deferred> = Arc::downgrade(&(Arc::clone(work) as Arc<dyn Deferred>));
+        self.add(Instant::now() + SOON, Work::Lent(work));
+    }
+
+    /// Has `work` sent at once, and kept until it wants no more calls: its owner could not wait.
+    pub(crate) fn leave(&'static self, work: &Arc<impl Deferred + 'static>) {
+        self.add(Instant::now(), Work::Left(Arc::clone(work) as Arc<dyn Deferred>));
+    }
+
+    fn add(&'static self, due: Instant, work: Work) {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.entries.push((Instant::now() + SOON, work));
+        queue.entries.push((due, work));
         if queue.thread_lives {
             self.added.notify_one();
         } else {
@@ -71,7 +96,7 @@ impl Lane {
             if let Some(at) = queue.entries.iter().position(|(due, _)| *due <= now) {
                 let (_, work) = queue.entries.swap_remove(at);
                 drop(queue);
-                let again = work.upgrade().is_some_and(|work| work.send_soon());
+                let again = work.send_soon();
                 queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
                 if again {
                     queue.entries.push((Instant::now() + SOON, work));

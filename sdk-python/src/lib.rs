@@ -30,6 +30,7 @@ mod output_stream;
 mod place;
 mod progress;
 mod progress_report;
+mod progress_reporter;
 mod put_dataset;
 mod put_file;
 mod records;

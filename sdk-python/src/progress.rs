@@ -1,6 +1,5 @@
 //! `otto.progress()`.
 
-use crate::crossing::blocking;
 use crate::exit::finish_at_exit;
 use crate::fork::{self, PerProcess};
 use crate::later;
@@ -174,14 +173,8 @@ impl Progress {
 
     /// Reports the last state; a second time does nothing.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let name = self.name.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(name) = name {
-            name.give_back(py);
-        }
-        blocking(py, |_| {
-            self.report.close();
-            Ok(())
-        })
+        self.give_name_back(py);
+        self.report.close(py)
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -195,6 +188,13 @@ impl Progress {
 }
 
 impl Progress {
+    fn give_name_back(&self, py: Python<'_>) {
+        let name = self.name.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(name) = name {
+            name.give_back(py);
+        }
+    }
+
     #[inline]
     fn count_to(&self, py: Python<'_>, count: f64) {
         // Never below nothing, never endless; what is no number counts as nothing.
@@ -207,6 +207,9 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        let _ = Python::try_attach(|py| self.close(py));
+        Python::try_attach(|py| {
+            self.give_name_back(py);
+            self.report.abandon(py);
+        });
     }
 }

@@ -1,21 +1,24 @@
 //! Reports of progress, sent from a thread of ours while Python counts.
 
-use crate::later::Deferred;
-use otto_core::progress::{Estimate, Record};
-use otto_core::socket::Client;
+use crate::crossing::{blocking, undisturbed};
+use crate::later::{self, Deferred};
+use crate::progress_reporter::Reporter;
+use crate::turns::Turns;
+use otto_core::progress::Record;
 use otto_core::{Result, Tick};
-use std::io::{IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use pyo3::prelude::*;
+use std::io::Write;
+use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the server may take for its answer before the bar goes to standard error.
-const REPLY_LIMIT: Duration = Duration::from_secs(2);
+/// How long a destructor waits for the last report, during which no signal is acted on.
+const DROP_LIMIT: Duration = Duration::from_millis(500);
 
-/// One bar. Counting is a store and a load; everything else happens on [`later`](crate::later)'s
-/// thread, at most every 50 ms.
+/// One bar. Counting is a store and a load; everything else happens on [`later`]'s thread, at most
+/// every 50 ms.
 pub(crate) struct Report {
     /// The process it belongs to: in a forked child it is inert.
     owner: u32,
@@ -23,50 +26,24 @@ pub(crate) struct Report {
     count: AtomicU64,
     /// Whether the thread will look at the count again.
     watched: AtomicBool,
+    /// Whether somebody sees to the last report.
+    closing: AtomicBool,
     /// All but the count. Locked for a moment only.
     record: Mutex<Record>,
-    /// Locked while reporting, never with the GIL held.
-    reporter: Mutex<Reporter>,
-}
-
-/// Who is told, and what was told last.
-struct Reporter {
-    estimate: Estimate,
-    /// The server's path, as the environment said when the bar was made: on a thread of ours it can't be
-    /// read, since Python may be changing it.
-    socket: Option<PathBuf>,
-    /// `None` until the first report.
-    target: Option<Target>,
-    reported: Option<Record>,
-    finished: bool,
-}
-
-enum Target {
-    Server(Client),
-    /// One line, drawn over itself.
-    Terminal,
-    /// Lines, ever more rarely: at first one a second.
-    Lines {
-        started: Instant,
-        due: Instant,
-    },
+    /// Had while reporting. Signal handlers run meanwhile, so nobody waits for it twice on one thread.
+    reporter: Turns<Reporter>,
 }
 
 impl Report {
+    /// Of a bar whose server listens at `socket`.
     pub(crate) fn new(record: Record, socket: Option<PathBuf>) -> Report {
-        let estimate = Estimate::new();
         Report {
             owner: process::id(),
             count: AtomicU64::new(record.current.to_bits()),
             watched: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
             record: Mutex::new(record),
-            reporter: Mutex::new(Reporter {
-                estimate,
-                socket,
-                target: None,
-                reported: None,
-                finished: false,
-            }),
+            reporter: Turns::new(Reporter::new(socket)),
         }
     }
 
@@ -98,16 +75,44 @@ impl Report {
         if self.owner == process::id() { lock(&self.record).total } else { None }
     }
 
-    /// Reports the last state, once.
-    pub(crate) fn close(&self) {
-        if self.owner != process::id() {
+    /// Reports the last state. Whoever calls this again, as a signal handler may while it runs, comes
+    /// back at once. Ctrl-C ends it, and the thread goes on with it.
+    pub(crate) fn close(self: &Arc<Self>, py: Python<'_>) -> PyResult<()> {
+        if !self.begin_close() {
+            return Ok(());
+        }
+        let closed = blocking(py, |tick| self.report_last(None, tick));
+        if closed.is_err() {
+            later::progress(py).leave(self);
+        }
+        closed.map(drop)
+    }
+
+    /// As [`Report::close`], for a destructor. It can't raise, so that what a signal handler raises would
+    /// be lost: none runs before it is over, which is soon, and what takes longer is left to the thread.
+    pub(crate) fn abandon(self: &Arc<Self>, py: Python<'_>) {
+        if !self.begin_close() {
             return;
         }
-        let mut reporter = lock(&self.reporter);
-        if !std::mem::replace(&mut reporter.finished, true) {
-            reporter.report(self.now(), true);
-            reporter.target = None;
+        let until = Instant::now() + DROP_LIMIT;
+        let closed = undisturbed(py, || self.report_last(Some(until), &mut || Ok(())));
+        if !matches!(closed, Ok(true)) {
+            later::progress(py).leave(self);
         }
+    }
+
+    /// Whether the last report is the caller's business.
+    fn begin_close(&self) -> bool {
+        self.owner == process::id() && !self.closing.swap(true, Ordering::SeqCst)
+    }
+
+    /// Reports the last state if nobody has; whether that is done, `until` having passed otherwise.
+    fn report_last(&self, until: Option<Instant>, tick: Tick<'_>) -> Result<bool> {
+        let Some(mut reporter) = self.reporter.wait(until, tick)? else { return Ok(false) };
+        if !reporter.finished {
+            reporter.report(self.now(), true, until)?;
+        }
+        Ok(true)
     }
 
     /// The record as it stands now.
@@ -122,75 +127,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Deferred for Report {
     fn send_soon(&self) -> bool {
-        let mut reporter = lock(&self.reporter);
+        // Whoever has it may give up.
+        let Some(mut reporter) = self.reporter.try_take() else { return true };
         if reporter.finished {
             return false;
         }
-        let now = self.now();
-        if reporter.reported.as_ref() != Some(&now) {
-            reporter.report(now, false);
-            return true;
+        let (now, last) = (self.now(), self.closing.load(Ordering::SeqCst));
+        if last || !reporter.has_reported(&now) {
+            // An error is that of a signal handler, and this thread runs none.
+            let _ = reporter.report(now, last, None);
+            return !last;
         }
         self.watched.store(false, Ordering::SeqCst);
         self.count().to_bits() != now.current.to_bits()
             && !self.watched.swap(true, Ordering::SeqCst)
     }
 
-    fn finish(&self, _tick: Tick<'_>) -> Result<()> {
-        self.close();
-        Ok(())
-    }
-}
-
-impl Reporter {
-    fn report(&mut self, record: Record, last: bool) {
-        let now = Instant::now();
-        self.estimate.observe(&record, now);
-        let known = self.reported.as_ref() == Some(&record);
-        let target = self.target.get_or_insert_with(|| Target::find(self.socket.as_deref()));
-        if known && !matches!(target, Target::Terminal) {
-            return;
+    fn finish(&self, tick: Tick<'_>) -> Result<()> {
+        if self.owner != process::id() {
+            return Ok(());
         }
-        if let Target::Server(client) = target {
-            if client.progress(&record).is_ok() {
-                self.reported = Some(record);
-                return;
-            }
-            *target = Target::stderr();
-        }
-        let line = record.line(Some(&self.estimate));
-        let text = match target {
-            Target::Lines { started, due } => {
-                if !last && now < *due {
-                    return;
-                }
-                *due = now + Duration::from_secs(1).max((now - *started) / 10);
-                format!("{line}\n")
-            }
-            // To the line's start, the text, and away with what is left of a longer one.
-            _ => format!("\r{line}\x1b[K{}", if last { "\n" } else { "" }),
-        };
-        self.reported = Some(record);
-        let _ = std::io::stderr().write_all(text.as_bytes());
-    }
-}
-
-impl Target {
-    fn find(socket: Option<&Path>) -> Target {
-        match socket.map(Client::connect) {
-            Some(Ok(mut client)) => {
-                client.set_reply_limit(Some(REPLY_LIMIT));
-                Target::Server(client)
-            }
-            _ => Target::stderr(),
-        }
-    }
-
-    fn stderr() -> Target {
-        if std::io::stderr().is_terminal() {
-            return Target::Terminal;
-        }
-        let now = Instant::now();
-        Target::Lines { started: now, due: now + Duration::from_secs(1) }
+        self.closing.store(true, Ordering::SeqCst);
+        self.report_last(None, tick).map(drop).inspect_err(|_| {
+            // Ctrl-C at the very end: nobody is left to tell the server.
+            let line = format!("{}\n", self.now().line(None));
+            let _ = std::io::stderr().write_all(line.as_bytes());
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! One at a time, where a turn may last long: a lock whose waiters answer Ctrl-C and need no GIL.
 
 use crate::crossing::blocking;
-use otto_core::{Error, ErrorKind, TICK};
+use otto_core::{Error, ErrorKind, Result, TICK, Tick};
 use pyo3::prelude::*;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -44,24 +44,35 @@ impl<T: Send> Turns<T> {
         match self.try_take() {
             Some(turn) => Ok(turn),
             None => blocking(py, |tick| {
-                loop {
-                    let mut table = self.table();
-                    table.waiting += 1;
-                    let taken = |table: &mut Table<T>| table.free.is_none();
-                    let wait = self.freed.wait_timeout_while(table, TICK, taken);
-                    let (mut table, _) = wait.unwrap_or_else(PoisonError::into_inner);
-                    table.waiting -= 1;
-                    if let Some(held) = table.free.take() {
-                        return Ok(Turn { held: Some(held), turns: self });
-                    }
-                    drop(table);
-                    tick()?;
-                    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                        let message = "timeout: another thread is reading this stream";
-                        return Err(Error::new(ErrorKind::TimedOut, message));
-                    }
-                }
+                self.wait(deadline, tick)?.ok_or_else(|| {
+                    let message = "timeout: another thread is reading this stream";
+                    Error::new(ErrorKind::TimedOut, message)
+                })
             }),
+        }
+    }
+
+    /// The next turn, waited for without the GIL; `None` if there is none before `deadline`.
+    pub(crate) fn wait(
+        &self,
+        deadline: Option<Instant>,
+        tick: Tick<'_>,
+    ) -> Result<Option<Turn<'_, T>>> {
+        loop {
+            let mut table = self.table();
+            table.waiting += 1;
+            let taken = |table: &mut Table<T>| table.free.is_none();
+            let wait = self.freed.wait_timeout_while(table, TICK, taken);
+            let (mut table, _) = wait.unwrap_or_else(PoisonError::into_inner);
+            table.waiting -= 1;
+            if let Some(held) = table.free.take() {
+                return Ok(Some(Turn { held: Some(held), turns: self }));
+            }
+            drop(table);
+            tick()?;
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Ok(None);
+            }
         }
     }
 }

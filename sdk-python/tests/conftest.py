@@ -63,13 +63,16 @@ class ServerProcess:
         os.kill(self.process.pid, signal.SIGSTOP)
         eventually(lambda: state(self.process.pid) == "T")
 
+    def go_on(self) -> None:
+        os.kill(self.process.pid, signal.SIGCONT)
+
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
 
     def close(self) -> None:
         if self.process.poll() is None:
-            os.kill(self.process.pid, signal.SIGCONT)
+            self.go_on()
         self.process.communicate()
 
 

@@ -36,6 +36,23 @@ HARNESS = """if True:
         holding.join()
         return lock
 
+    def reporting(bar):
+        # The thread that reports has connected, so it waits for the answer.
+        def connected():
+            for name in os.listdir("/proc/self/fd"):
+                try:
+                    if os.readlink(f"/proc/self/fd/{name}").startswith("socket:"):
+                        return True
+                except FileNotFoundError:
+                    pass
+            return False
+
+        deadline = time.monotonic() + 10
+        while not connected():
+            assert time.monotonic() < deadline, "nothing was reported"
+            time.sleep(0.001)
+        return bar
+
     entered = threading.Event()
     threading.Thread(target=interrupt, daemon=True).start()
     prepared = eval(sys.argv[1])
@@ -117,6 +134,11 @@ STOPPED = {
     "list": ("None", "otto.OttoClient().list_keys()"),
     "subscribe": ("None", "otto.subscribe()"),
     "progress": ("otto.progress(total=1)", "prepared.close()"),
+    "progress_that_is_being_reported": (
+        "reporting(otto.progress(total=1))",
+        "prepared.close()",
+    ),
+    "progress_loop_that_is_being_reported": ("otto.progress([])", "list(reporting(prepared))"),
     "cancelled": ("None", "otto.cancelled()"),
     "batch": ("otto.batch()", "(prepared.incr('a'), prepared.send())"),
     "locks": ("None", "otto.locks()"),
