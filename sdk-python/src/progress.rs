@@ -4,7 +4,7 @@ use crate::exit::finish_at_exit;
 use crate::fork::{self, PerProcess};
 use crate::later;
 use crate::progress_report::Report;
-use otto_core::progress::Record;
+use otto_core::progress::{Record, one_line};
 use otto_core::run::Environment;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -82,19 +82,20 @@ pub(crate) fn progress(
     py: Python<'_>,
     iterable: Option<&Bound<'_, PyAny>>,
     total: Option<f64>,
-    description: Option<String>,
-    message: Option<String>,
+    description: Option<&str>,
+    message: Option<&str>,
 ) -> PyResult<Progress> {
     let iterator = iterable.map(|iterable| iterable.try_iter()).transpose()?;
     let length = || iterable.and_then(|iterable| iterable.len().ok()).map(|length| length as f64);
     let environment = Environment::from_process();
-    let name = Name::take(py, description.as_deref().unwrap_or_default());
+    // Cut here already: the server would refuse a report that is too long.
+    let name = Name::take(py, &one_line(description.unwrap_or_default()));
     let record = Record {
         task: environment.task_name.unwrap_or_default(),
         id: name.text.clone(),
         current: 0.0,
         total: total.filter(|total| (0.0..=f64::MAX).contains(total)).or_else(length),
-        message: message.unwrap_or_default(),
+        message: one_line(message.unwrap_or_default()),
     };
     let report = Arc::new(Report::new(record, environment.socket));
     finish_at_exit(py, &report);
@@ -140,8 +141,8 @@ impl Progress {
 
     /// Adds `n`, and says what is being done if `message` is given.
     #[pyo3(signature = (n=1.0, *, message=None))]
-    fn update(&self, py: Python<'_>, n: f64, message: Option<String>) {
-        if let Some(message) = message {
+    fn update(&self, py: Python<'_>, n: f64, message: Option<&str>) {
+        if let Some(message) = message.map(one_line) {
             self.report.change(|record| record.message = message);
         }
         self.count_to(py, self.report.count() + n);

@@ -2,6 +2,8 @@
 
 import os
 import socket
+import subprocess
+import sys
 
 import otto
 import pytest
@@ -75,3 +77,19 @@ def connections() -> set[int]:
         except OSError:
             continue
     return found
+
+
+def test_a_message_of_any_length_is_cut(server: otto.Server) -> None:
+    bar = otto.progress(total=10, description="bar")
+    bar.update(1, message="x" * (17 << 20))
+    bar.close()
+    assert (bars()["bar"]["current"], bars()["bar"]["message"]) == (1, "x" * 4096)
+    with otto.progress(total=1, description="d" * (17 << 20), message="y" * (17 << 20)) as bar:
+        bar.update(1)
+    assert bars()["d" * 4096]["message"] == "y" * 4096
+
+
+def test_a_message_on_standard_error_is_one_line() -> None:
+    code = "import otto\nwith otto.progress(description='a\\nb', message='c\\x1b[2J\\nd'): pass"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (0, "a b: 0 c [2J d\n")

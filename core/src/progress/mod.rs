@@ -4,4 +4,4 @@ mod estimate;
 mod record;
 
 pub use estimate::Estimate;
-pub use record::Record;
+pub use record::{Record, one_line};

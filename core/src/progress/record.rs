@@ -164,11 +164,23 @@ impl Record {
     }
 }
 
-/// Text as one line of bounded length, without what a terminal would obey.
-fn one_line(text: &str) -> String {
-    let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let fits = |(at, c): &(usize, char)| at + c.len_utf8() <= MESSAGE_BYTES_MAX;
-    text.char_indices().take_while(fits).map(|(_, c)| c).collect()
+/// Text as one line of bounded length, without what a terminal would obey: all that is kept of the texts
+/// of a record by those who read it.
+///
+/// ```
+/// use otto_core::progress::one_line;
+/// assert_eq!(one_line("linking\nlibotto"), "linking libotto");
+/// ```
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let mut line = String::new();
+    for c in text.chars().map(|c| if c.is_control() { ' ' } else { c }) {
+        if line.len() + c.len_utf8() > MESSAGE_BYTES_MAX {
+            break;
+        }
+        line.push(c);
+    }
+    line
 }
 
 /// Three significant digits.
