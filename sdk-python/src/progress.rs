@@ -198,8 +198,8 @@ impl Progress {
 
     #[inline]
     fn count_to(&self, py: Python<'_>, count: f64) {
-        // Never below nothing, never endless; what is no number counts as nothing.
-        let count = if count.is_nan() { 0.0 } else { count.clamp(0.0, f64::MAX) };
+        // Never below nothing, never endless; what is no number changes nothing.
+        let count = if count.is_nan() { self.report.count() } else { count.clamp(0.0, f64::MAX) };
         if self.report.counted(count) {
             later::progress(py).schedule(&self.report);
         }

@@ -176,6 +176,15 @@ def test_left_open_it_reports_at_exit(server: otto.Server) -> None:
     assert bars()["open"]["current"] == 4
 
 
+def test_what_is_no_number_changes_nothing() -> None:
+    with otto.progress(total=100) as bar:
+        bar.update(50)
+        bar.update(float("nan"))
+        assert bar.current == 50
+        bar.current = float("nan")
+        assert bar.current == 50
+
+
 def test_odd_numbers_do_no_harm(server: otto.Server) -> None:
     with otto.progress(total=float("inf"), description="odd") as bar:
         bar.update(float("nan"))
