@@ -79,6 +79,16 @@ def connections() -> set[int]:
     return found
 
 
+def test_a_new_bar_is_remembered_after_ten_thousand(server: otto.Server) -> None:
+    for number in range(10_000):
+        otto.progress(total=0, description=str(number)).close()
+    otto.progress(total=5, description="new").close()
+    found = bars()
+    assert len(found) == 10_000
+    assert "new" in found
+    assert "0" not in found
+
+
 def test_a_message_of_any_length_is_cut(server: otto.Server) -> None:
     bar = otto.progress(total=10, description="bar")
     bar.update(1, message="x" * (17 << 20))

@@ -3,6 +3,7 @@
 //! No I/O here: the event loop hands in requests and takes replies and deliveries out.
 
 mod backlog;
+mod bars;
 mod change;
 mod coordination;
 mod expiring;
@@ -29,8 +30,9 @@ use crate::json::Json;
 use crate::key::Pattern;
 use crate::limits::FRAME_BYTES_MAX;
 use crate::progress::Record;
+use bars::Bars;
 use expiring::Expiring;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -74,9 +76,6 @@ pub(super) struct SentAway {
     pub(super) refused: u64,
 }
 
-/// Most progress bars remembered for STATS; further ones are shown, not kept.
-const PROGRESS_BARS_MAX: usize = 10_000;
-
 /// Longest list of keys, in bytes of JSON: what a frame holds beside its status.
 const LIST_BYTES_MAX: usize = FRAME_BYTES_MAX - 1;
 
@@ -97,7 +96,7 @@ pub(super) struct Dispatch {
     expiring: Expiring,
     /// Keys and subscriptions looked through since the event loop last asked.
     pub(super) looks: usize,
-    progress: BTreeMap<(String, String), Record>,
+    progress: Bars,
     pub(super) on_progress: Option<Box<dyn FnMut(Record) + Send>>,
     pub(super) on_cancel: Option<Box<dyn FnMut(Option<String>) + Send>>,
     pub(super) on_wait: Option<Box<dyn FnMut() + Send>>,
@@ -131,7 +130,7 @@ impl Dispatch {
             resp: resp::Shared::default(),
             deliveries: VecDeque::new(),
             looks: 0,
-            progress: BTreeMap::new(),
+            progress: Bars::default(),
             on_progress: None,
             on_cancel: None,
             on_wait: None,
@@ -282,10 +281,7 @@ impl Dispatch {
 
     /// Takes note of a report of progress.
     pub(super) fn progressed(&mut self, record: Record) {
-        let bar = (record.task.clone(), record.id.clone());
-        if self.progress.len() < PROGRESS_BARS_MAX || self.progress.contains_key(&bar) {
-            self.progress.insert(bar, record.clone());
-        }
+        self.progress.insert(record.clone());
         if let Some(tell) = &mut self.on_progress {
             tell(record);
         }
@@ -360,12 +356,11 @@ impl Dispatch {
 
     /// Figures about the server, a JSON object.
     fn stats(&self) -> String {
-        let bars: Vec<String> = self.progress.values().map(Record::to_json).collect();
         format!(
             "{{\"clients\":{},\"keys\":{},\"bytes\":{},\"seq\":{},\"requests\":{},\
              \"waiting\":{},\"subscriptions\":{},\
              \"sent_away\":{{\"slow\":{},\"stalled\":{},\"refused\":{}}},\
-             \"uptime\":{:.3},\"progress\":[{}]}}",
+             \"uptime\":{:.3},\"progress\":{}}}",
             self.clients,
             self.store.len(),
             self.store.bytes(),
@@ -380,7 +375,7 @@ impl Dispatch {
             self.sent_away.stalled,
             self.sent_away.refused,
             self.started.elapsed().as_secs_f64(),
-            bars.join(",")
+            self.progress.to_json()
         )
     }
 }
