@@ -211,6 +211,29 @@ fn a_holder_in_the_background_keeps_nothing_open() {
     assert_eq!(place.serve(script).run().ok().stdout, "ended\n");
 }
 
+/// A lock of which nobody can know who holds it must not be held.
+#[test]
+fn what_could_not_be_told_is_not_held() {
+    let place = Place::new();
+    for out in ["exec 8>/dev/full", "exec 8> >(:); wait $!"] {
+        let script = format!(
+            "{out}; otto-lock db --hold $$ >&8 || echo \"status $?\"
+            otto-lock db --timeout 10 -- echo free"
+        );
+        let finished = place.serve(&script).run().ok();
+        assert_eq!(finished.stdout, "status 1\nfree\n", "{out}: {}", finished.stderr);
+        assert_eq!(finished.stderr.lines().count(), 1, "{out}: {}", finished.stderr);
+    }
+    // Killed when it has the number and can't say it: nobody empties this pipe.
+    let script = "mkfifo full; exec 8<>full
+        dd if=/dev/zero of=full oflag=nonblock bs=4096 2>/dev/null || true
+        otto-lock db --hold $$ >&8 & front=$!
+        until otto-lock --who | grep -q db; do :; done
+        kill -KILL $front; wait $front 2>/dev/null || echo \"status $?\"
+        otto-lock db --timeout 10 -- echo free";
+    assert_eq!(place.serve(script).run().ok().stdout, "status 137\nfree\n");
+}
+
 #[test]
 fn nobody_waits_on_for_one_who_was_interrupted() {
     let place = Place::new();

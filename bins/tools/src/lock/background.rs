@@ -2,18 +2,22 @@
 
 use super::Wanted;
 use crate::foreground::passed_on;
-use crate::{Done, print};
+use crate::{Done, print, say};
 use otto_core::{Error, ErrorKind};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 /// Set for the process that holds the lock.
 const HOLDS: &str = "OTTO_LOCK_HOLDS";
+
+/// What the process in front lets the other one know once the caller has been told. Before that it
+/// is nobody's lock: who has not heard of it can't give it back.
+const SAID: &[u8] = b"\n";
 
 const AT_ONCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
@@ -26,8 +30,9 @@ pub(super) fn run(wanted: &Wanted, process: u32) -> Done {
     let mut holder = Command::new("/proc/self/exe");
     holder.arg0("otto-lock").args(std::env::args_os().skip(1)).env(HOLDS, "1");
     // In a group of its own: Ctrl-C is the shell's to answer.
-    holder.process_group(0).stdin(Stdio::null()).stdout(Stdio::piped());
+    holder.process_group(0).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut holder = holder.spawn()?;
+    let said = holder.stdin.take();
     let mut token = String::new();
     if let Some(mut out) = holder.stdout.take() {
         out.read_to_string(&mut token)?;
@@ -36,7 +41,16 @@ pub(super) fn run(wanted: &Wanted, process: u32) -> Done {
         // It has said why.
         return Ok(passed_on(holder.wait()?));
     }
-    print(format!("{} {}\n", token.trim_end(), holder.id()).as_bytes())?;
+    let told = print(format!("{} {}\n", token.trim_end(), holder.id()).as_bytes());
+    if let Err(error) = told {
+        drop(said);
+        holder.wait()?;
+        // Also where it is only that the reader has gone: the caller has no lock.
+        say(&format!("otto-lock: {error:#}"));
+        return Ok(1);
+    }
+    // Whoever was told may have ended it already.
+    let _ = said.map(|mut said| said.write_all(SAID));
     Ok(0)
 }
 
@@ -60,12 +74,27 @@ fn hold(wanted: &Wanted, process: u32) -> Done {
     };
     print(format!("{token}\n").as_bytes())?;
     // Whoever captures the output of the shell must not have to wait for this process.
-    let nowhere = File::options().write(true).open("/dev/null")?;
+    let nowhere = File::options().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdout(&nowhere)?;
     rustix::stdio::dup2_stderr(&nowhere)?;
-    let mut ends = [PollFd::new(&process, PollFlags::IN), PollFd::new(&client, PollFlags::RDHUP)];
+    let lost = || [PollFd::new(&process, PollFlags::IN), PollFd::new(&client, PollFlags::RDHUP)];
+    if !is_said(lost()) {
+        return Ok(1);
+    }
+    rustix::stdio::dup2_stdin(&nowhere)?;
+    let mut ends = lost();
     while poll(&mut ends, None) == Err(rustix::io::Errno::INTR) {}
     Ok(0)
+}
+
+/// Waits until the process in front has said who holds the lock. Where it fails or is killed before,
+/// or nobody needs the lock any more, that is not so.
+fn is_said([process, client]: [PollFd<'_>; 2]) -> bool {
+    let answer = rustix::stdio::stdin();
+    let mut ends = [process, client, PollFd::new(&answer, PollFlags::IN)];
+    while poll(&mut ends, None) == Err(rustix::io::Errno::INTR) {}
+    let lost = ends[..2].iter().any(|end| !end.revents().is_empty());
+    !lost && rustix::io::read(answer, &mut [0; 1]) == Ok(1)
 }
 
 fn held(process: u32) -> otto_core::Result<OwnedFd> {
