@@ -234,6 +234,31 @@ fn what_could_not_be_told_is_not_held() {
     assert_eq!(place.serve(script).run().ok().stdout, "status 137\nfree\n");
 }
 
+/// A server that does not answer can't keep anybody beyond the time given.
+#[test]
+fn a_server_that_stands_still_does_not_hold_up_who_has_a_time_limit() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let holder = holder(&server, HOLD);
+    server.signal(Signal::SIGSTOP);
+    for command in [
+        "otto-lock db --timeout 0.2 -- true",
+        "otto-lock free --timeout 0.2 -- true",
+        "otto-lock db --hold $$ --timeout 0.2",
+        "otto-subscribe db --timeout 0.2",
+        "otto-subscribe db --from start --timeout 0.2",
+        "otto-get --wait db --timeout 0.2",
+        "otto-barrier db 2 --timeout 0.2",
+    ] {
+        let within = std::time::Duration::from_secs(30);
+        let line = server.client(command).within(within).run().refused(4);
+        assert!(line.contains("timeout"), "{command}: {line}");
+    }
+    server.signal(Signal::SIGCONT);
+    let _ = holder.finish();
+    server.stop();
+}
+
 #[test]
 fn nobody_waits_on_for_one_who_was_interrupted() {
     let place = Place::new();

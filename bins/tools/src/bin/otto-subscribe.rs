@@ -7,6 +7,10 @@ use otto_tools::cli::{self, Arguments, Given, deadline, number};
 use otto_tools::{Done, is_unread, print, run_for, say};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How long after `--timeout` a server that does not answer at all is given up, as with other waits.
+const LAST_REPLY: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     otto_tools::run(&cli::subscribe::SUBSCRIBE, subscribe)
@@ -20,8 +24,18 @@ fn subscribe(arguments: &Arguments) -> Done {
     let command = arguments.given("exec");
     let environment = Environment::from_process();
     let socket = environment.socket()?;
-    let events = Client::connect(socket)?.subscribe_from(&pattern, from)?;
-    let mut events = events.resuming(true);
+    let late = || {
+        let message = format!("timeout: no further event of {}", pattern.as_str());
+        Error::new(ErrorKind::TimedOut, message)
+    };
+    let mut client = Client::connect(socket)?;
+    client.set_reply_limit(deadline.map(|deadline| {
+        deadline.saturating_duration_since(Instant::now()).saturating_add(LAST_REPLY)
+    }));
+    let mut events = match client.subscribe_from(&pattern, from) {
+        Err(error) if error.kind() == ErrorKind::TimedOut => return Err(late().into()),
+        events => events?.resuming(true),
+    };
     let mut left = count;
     while left > 0 {
         let event = match events.next(deadline, &mut || go_on(socket, command)) {
@@ -29,10 +43,7 @@ fn subscribe(arguments: &Arguments) -> Done {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(0),
             event => event?,
         };
-        let Some(event) = event else {
-            let message = format!("timeout: no further event of {}", pattern.as_str());
-            return Err(Error::new(ErrorKind::TimedOut, message).into());
-        };
+        let Some(event) = event else { return Err(late().into()) };
         if event.kind == EventKind::Gap {
             say(&format!("otto-subscribe: events are missing: {}", event.text));
         } else {

@@ -9,7 +9,11 @@ use crate::cli::{Arguments, Given, deadline, number};
 use otto_core::run::Environment;
 use otto_core::socket::Client;
 use otto_core::{Error, ErrorKind, Key, Pattern, Result, Tick};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// How long after its time is over the server may take to say who holds the lock: as long as it may
+/// take to say that it is over.
+const LAST_REPLY: Duration = Duration::from_secs(1);
 
 /// Does what the command line says.
 ///
@@ -60,10 +64,19 @@ impl Wanted {
 
     fn late(&self, client: &mut Client) -> Error {
         let name = &self.name;
-        let locks = Pattern::parse(name.as_str()).and_then(|name| client.locks(&name));
-        let holders = locks.and_then(|locks| who::parse(&locks)).unwrap_or_default();
+        let holders = self.holders(client).unwrap_or_default();
         let lock = holders.iter().find(|lock| lock.name == name.as_str());
         let held = lock.map_or(String::new(), |lock| format!("; {}", lock.sentence()));
         Error::new(ErrorKind::TimedOut, format!("timeout: {name}{held}"))
+    }
+
+    /// Who holds it. A server that does not answer must not be waited for once more.
+    fn holders(&self, client: &mut Client) -> Option<Vec<who::Lock>> {
+        let given_up = self.deadline?.checked_add(LAST_REPLY)?;
+        let left =
+            given_up.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())?;
+        client.set_reply_limit(Some(left));
+        let locks = client.locks(&Pattern::parse(self.name.as_str()).ok()?).ok()?;
+        who::parse(&locks).ok()
     }
 }
