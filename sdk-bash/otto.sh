@@ -28,29 +28,55 @@ if \builtin declare -F __otto_store >/dev/null; then
   \builtin return 0 2>/dev/null || \builtin exit 0
 fi
 
+# __otto_store PLACE PROGRAM ARGUMENTS: the word in this PLACE is the value, and may be long.
 # An argument of a program cannot exceed 128 KiB on Linux. Characters are what
 # bash counts, and one takes up to four bytes: this many always fit.
 __otto_store() {
-  \builtin local __otto_program="$1" __otto_value __otto_left
-  \builtin shift
-  __otto_value=${!#}
-  if [[ $# -eq 0 || ${#__otto_value} -le 30000 ]]; then
+  \builtin local __otto_places="$1" __otto_program="$2" __otto_word __otto_value='' __otto_long='' \
+    __otto_dashes='' __otto_taken='' __otto_left
+  \builtin shift 2
+  for __otto_word in "$@"; do
+    [[ ${#__otto_word} -le 30000 ]] || __otto_long=1
+  done
+  if [[ -z $__otto_long ]]; then
     \command "$__otto_program" "$@"
     \builtin return
   fi
-  # Turn the arguments round once, to drop the last without an array: an empty
-  # array is an unset variable to `set -u` before bash 4.4. A `--` goes too,
-  # since behind it the `-` for standard input would be a value.
+  # Turn the arguments round once, to change one without an array: an empty
+  # array is an unset variable to `set -u` before bash 4.4.
   __otto_left=$#
-  while [[ $__otto_left -gt 1 ]]; do
-    if [[ $1 != -- ]]; then
-      \builtin set -- "$@" "$1"
+  while [[ $__otto_left -gt 0 ]]; do
+    __otto_word=$1
+    if [[ -n $__otto_taken ]]; then
+      __otto_taken=''
+    elif [[ -z $__otto_dashes && $__otto_word == -- ]]; then
+      __otto_dashes=1
+    elif [[ -z $__otto_dashes && $__otto_word == -?* ]]; then
+      # These take what follows them.
+      case $__otto_word in --via | --if-rev | --ttl | --dataset) __otto_taken=1 ;; esac
+    else
+      __otto_places=$((__otto_places - 1))
+      if [[ $__otto_places -ne 0 || ${#__otto_word} -le 30000 ]]; then
+        \builtin :
+      elif [[ -z $__otto_dashes && $__otto_word == @* ]]; then
+        # The name of a file. No name is as long as what is left of it.
+        __otto_word=${__otto_word:0:30000}
+      else
+        __otto_value=$__otto_word __otto_word=-
+      fi
     fi
+    \builtin set -- "$@" "$__otto_word"
     \builtin shift
     __otto_left=$((__otto_left - 1))
   done
-  \builtin shift
-  \builtin printf '%s' "$__otto_value" | \command "$__otto_program" "$@" -
+  if [[ -z $__otto_value ]]; then
+    \command "$__otto_program" "$@"
+    \builtin return
+  fi
+  # The variable has the program take `-` for standard input behind a `--` as well. A program that
+  # refuses its arguments reads nothing; it says why, and that is all there is to say.
+  \builtin printf '%s' "$__otto_value" 2>/dev/null |
+    OTTO_VALUE_ON_STDIN=1 \command "$__otto_program" "$@"
 }
 
 # __otto_variable FUNCTION NAME: may NAME be assigned to?
@@ -81,14 +107,14 @@ __otto_fetch() {
 
 # otto_set [-g] [--json] [--via T] [--if-absent | --if-rev N] [--ttl S] KEY VALUE|-|@FILE
 # A value of any size: a long one goes through standard input.
-otto_set() { __otto_store otto-set "$@"; }
+otto_set() { __otto_store 2 otto-set "$@"; }
 
 # otto_append [--json] KEY VALUE|-|@FILE: adds VALUE to the end of the list under KEY,
 # which is the full key, as everywhere but in otto_set.
-otto_append() { __otto_store otto-set --global --append "$@"; }
+otto_append() { __otto_store 2 otto-set --global --append "$@"; }
 
 # otto_publish [--json] CHANNEL VALUE|-|@FILE: tells subscribers; nothing is stored.
-otto_publish() { __otto_store otto-publish "$@"; }
+otto_publish() { __otto_store 2 otto-publish "$@"; }
 
 # otto_get [-v VAR] [--json] [--default V] [--wait] [--timeout S] [--rev] KEY
 # With -v, which comes first, the value is assigned to VAR exactly as it was
@@ -216,7 +242,7 @@ otto_mmap_read() { \command otto-mmap-read "$@"; }
 
 # otto_mmap_write TASK KEY VALUE|-|@FILE [--json]: a value of any size.
 # otto_mmap_write --dataset NAME [FILE|-] [--spill] | --remove TASK | --remove --dataset NAME
-otto_mmap_write() { __otto_store otto-mmap-write "$@"; }
+otto_mmap_write() { __otto_store 3 otto-mmap-write "$@"; }
 
 # otto_send RECORD...: each a line into this task's stream, without a process.
 # Without a record, standard input is sent. Status 3: this task has no stream; 1:

@@ -57,6 +57,52 @@ none
   [ "${lines[1]}" = same ]
 }
 
+@test "a long value may stand wherever its program takes it" {
+  served 'big=$(head -c 200000 /dev/zero | tr "\0" x)
+          is() { [[ $(otto_get "$1") == "$2" ]] && echo "$3"; }
+          otto_set -g a "$big" --if-absent; is a "$big" set
+          otto_set -g b --if-rev 0 "$big"; otto_set -g b "\"$big$big\"" --via socket --json; is b "$big$big" json
+          otto_set -g -- -neg "$big"; otto_set -g c -- "@$big"; is c "@$big" literal
+          otto_list -- "-*"; [[ $(otto-get -- -neg) == "$big" ]] && echo dashed
+          otto_append l "\"$big\"" --json; otto_append -- l "$big"; is l "[\"$big\",\"$big\"]" list
+          otto_publish --json ch "\"$big\""; otto_publish ch -- "@$big"
+          [[ $(otto_subscribe ch --from start --count 2 | wc -c) -gt 400000 ]] && echo published
+          otto_mmap_write t k "\"$big\"" --json; otto_mmap_write -- t -k "$big"
+          [[ $(otto_mmap_read t k) == "$big" && $(otto-mmap-read t -- -k) == "$big" ]] && echo mapped'
+  echo "$output $stderr"
+  [ "$status" -eq 0 ]
+  [ "$output" = 'set
+json
+literal
+-neg
+dashed
+list
+published
+mapped' ]
+}
+
+@test "what is long and no value is refused as the program does" {
+  # The one is short enough for the program itself, the other for none.
+  served 'long=$(head -c 40000 /dev/zero | tr "\0" x) longer=$(head -c 200000 /dev/zero | tr "\0" x)
+          try() {
+            local status=0
+            "$@" 2>said || status=$?
+            said=$(wc -l <said) said="$status ${said// /}"
+          }
+          check() {
+            try otto-set -g "${@//LONG/$long}"; local program=$said
+            try otto_set -g "${@//LONG/$long}"; [[ $said == "$program" ]] || echo "long: $* $program $said"
+          }
+          check LONG x; check LONG LONG; check k @LONG; check k -LONG; check --ttl LONG k x; check k LONG x
+          check --json k LONG; check --batch LONG; check k --ttl 0 LONG; check LONG; check -- LONG; check
+          check --via LONG k x; check --if-rev -- LONG k
+          try otto_set -g k "@$longer"; [[ $said == "1 1" && $(<said) == *"name too long"* ]] || echo "$said"
+          otto_list'
+  echo "$output $stderr"
+  [ "$status" -eq 0 ]
+  [ -z "$output" ]
+}
+
 @test "list, incr, delete" {
   served 'otto_incr a.n >/dev/null; otto_incr a.n 41; otto_set b.m 1; otto_list; otto_delete a.n
           otto_list "a.*"; otto_list'

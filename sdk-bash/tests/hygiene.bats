@@ -132,6 +132,27 @@ state='
   ' - "$otto_sh"
   echo "$output"
   [ "$status" -eq 0 ]
-  [ "${lines[1]}" = "-g --json a key -" ]
+  [ "${lines[1]}" = "-g --json -- a key -" ]
   [ "${lines[0]}" = "${lines[2]}" ]
+}
+
+@test "a long value goes its way whatever IFS and options the caller has, and leaves nothing behind" {
+  mkdir "$BATS_TEST_TMPDIR/bin"
+  printf '#!/bin/sh\nfor a; do echo "<$a>"; done; wc -c\n' >"$BATS_TEST_TMPDIR/bin/otto-set"
+  chmod +x "$BATS_TEST_TMPDIR/bin/"*
+  for mode in +o -o; do
+    run env PATH="$BATS_TEST_TMPDIR/bin:$PATH" bash --norc "$mode" posix -c '
+      set -euCfo pipefail; shopt -s nocasematch nullglob failglob extglob
+      IFS="1-2/ "
+      source "$1"
+      value=$(printf "%040000d" 0)
+      before=$(compgen -v | grep -v BASH_)
+      otto_set --ttl "1 2" -- "k o" "$value"
+      [[ $before == "$(compgen -v | grep -vE "BASH_|before")" ]]
+      [[ $IFS == "1-2/ " ]]
+    ' - "$otto_sh"
+    echo "$output"
+    [ "$status" -eq 0 ]
+    [ "${lines[*]}" = "<--ttl> <1 2> <--> <k o> <-> 40000" ]
+  done
 }

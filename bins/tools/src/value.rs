@@ -65,9 +65,12 @@ fn read_all(from: impl Read, name: &str) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Set by `otto.sh`, which hands over a long value: `-` is standard input behind `--`, too.
+const ON_STDIN: &str = "OTTO_VALUE_ON_STDIN";
+
 /// Whether the last argument stands behind `--`, which makes it literal.
 #[must_use]
 pub fn spelled_after_dashes(arguments: impl Iterator<Item = OsString>) -> bool {
-    let mut arguments = arguments.skip_while(|argument| argument != "--");
-    arguments.next().is_some() && arguments.next().is_some()
+    let behind = arguments.skip_while(|argument| argument != "--").skip(1);
+    behind.last().is_some_and(|value| value != "-" || std::env::var_os(ON_STDIN).is_none())
 }
