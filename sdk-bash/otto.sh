@@ -91,7 +91,7 @@ __otto_variable() {
 
 # __otto_fetch FUNCTION [-v VAR] ARGUMENTS: otto-get, printed or assigned.
 __otto_fetch() {
-  \builtin local __otto_function="$1" __otto_name __otto_text
+  \builtin local __otto_function="$1" __otto_name __otto_text __otto_word __otto_taken='' __otto_bare=''
   \builtin shift
   if [[ ${1-} != -v ]]; then
     \command otto-get "$@"
@@ -100,8 +100,23 @@ __otto_fetch() {
   __otto_name=${2-}
   __otto_variable "$__otto_function" "$__otto_name" || \builtin return
   \builtin shift 2
+  # Without a line end of the program's own; a second -n it would refuse.
+  for __otto_word in "$@"; do
+    if [[ -n $__otto_taken ]]; then
+      __otto_taken=''
+      \builtin continue
+    fi
+    case $__otto_word in
+      --) \builtin break ;;
+      --via | --default | --timeout) __otto_taken=1 ;;
+      -n) __otto_bare=1 ;;
+    esac
+  done
+  if [[ -z $__otto_bare ]]; then
+    \builtin set -- -n "$@"
+  fi
   # The x keeps line ends at the end of a value from being stripped.
-  __otto_text=$(\command otto-get -n "$@" && \builtin printf x) || \builtin return
+  __otto_text=$(\command otto-get "$@" && \builtin printf x) || \builtin return
   \builtin printf -v "$__otto_name" '%s' "${__otto_text%x}"
 }
 

@@ -103,6 +103,18 @@ mapped' ]
   [ -z "$output" ]
 }
 
+@test "-n is taken beside -v" {
+  served 'otto_set a.b $'"'x\n'"'; otto_get -v got -n a.b; printf "%q" "$got"
+          otto_get -v got a.b -n; printf "%q" "$got"; otto_wait -v got -n --timeout 9 a.b; printf "%q" "$got"
+          otto_get -v got --default -n no.key; printf "%s" "<$got>"; otto_get -n a.b
+          otto_get -v got --default -n -n no.key; printf "%s" "<$got>"
+          otto_get -v got --ttl -n a.b; printf "%s" "<$got>"
+          status=0; otto_get -v got -n -n a.b 2>said || status=$?; printf " %s" "$status"'
+  echo "$output $stderr"
+  [ "$output" = "\$'x\\n'\$'x\\n'\$'x\\n'<-n>x
+<-n><never> 2" ]
+}
+
 @test "list, incr, delete" {
   served 'otto_incr a.n >/dev/null; otto_incr a.n 41; otto_set b.m 1; otto_list; otto_delete a.n
           otto_list "a.*"; otto_list'
