@@ -164,14 +164,33 @@ otto_barrier() { \command otto-barrier "$@"; }
 # otto_cancel [--run ID] [TASK]: has a task ended, or the whole run.
 otto_cancel() { \command otto-cancel "$@"; }
 
-# __otto_released PID: waits a moment until the process is gone; a zombie is.
+# __otto_lives PID: whether there is that process; a zombie is none.
+__otto_lives() {
+  \builtin local __otto_stat=''
+  { IFS= \builtin read -r __otto_stat <"/proc/$1/stat"; } 2>/dev/null && [[ $__otto_stat != *') Z '* ]]
+}
+
+# __otto_released PID: waits a moment until the process is gone.
 __otto_released() {
-  \builtin local __otto_tries=0 __otto_stat
-  while [[ $__otto_tries -lt 5000 ]]; do
-    { IFS= \builtin read -r __otto_stat <"/proc/$1/stat"; } 2>/dev/null || \builtin return 0
-    [[ $__otto_stat != *') Z '* ]] || \builtin return 0
+  \builtin local __otto_tries=0
+  while [[ $__otto_tries -lt 5000 ]] && __otto_lives "$1"; do
     __otto_tries=$((__otto_tries + 1))
   done
+}
+
+# __otto_lost NAME [-n SLOTS] [--timeout S], as in otto_lock, whose lock it was.
+__otto_lost() {
+  \builtin local __otto_word __otto_taken=''
+  for __otto_word in "$@"; do
+    case $__otto_taken$__otto_word in
+      -n | --slots | --timeout) __otto_taken=' ' ;;
+      -*) ;;
+      ' '*) __otto_taken='' ;;
+      *) \builtin break ;;
+    esac
+  done
+  \builtin printf 'otto_lock: the lock %s was lost while the command ran: %s\n' "$__otto_word" \
+    'the server has gone, or the process that held the lock' >&2
 }
 
 # A `return` for a command leaves this function and not the one that holds the lock.
@@ -180,7 +199,8 @@ __otto_holding() { "$@"; }
 # otto_lock NAME [-n SLOTS] [--timeout S] -- COMMAND [ARGUMENT...]
 # Runs COMMAND, which may be a function or a builtin, in this very shell while it
 # holds the lock, with the lock's number in OTTO_LOCK_TOKEN; returns COMMAND's
-# status. Status 4: not had in time. Whatever ends the shell frees the lock: so does
+# status. Status 4: not had in time. When the lock was lost meanwhile, as with its server,
+# a line says so in the end. Whatever ends the shell frees the lock: so does
 # `set -e` when COMMAND fails. (Before bash 4, in a subshell: the end of the script.)
 # Without a `--` it is otto-lock itself, as in `otto_lock --who`.
 otto_lock() {
@@ -208,9 +228,13 @@ otto_lock() {
   \builtin local -x OTTO_LOCK_TOKEN="${__otto_held%% *}"
   # Not in a condition, which would switch `set -e` off inside of a function.
   __otto_holding "${@:__otto_words + 2}"
-  \builtin set -- "$?" "${__otto_held##* }"
-  \builtin kill "$2" 2>/dev/null || \builtin :
-  __otto_released "$2"
+  \builtin set -- "$?" "${__otto_held##* }" "${@:1:__otto_words}"
+  if __otto_lives "$2"; then
+    \builtin kill "$2" 2>/dev/null || \builtin :
+    __otto_released "$2"
+  else
+    __otto_lost "${@:3}"
+  fi
   \builtin return "$1"
 }
 

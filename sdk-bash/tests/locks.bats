@@ -76,6 +76,22 @@ x|y|73
 bye' ]
 }
 
+@test "a lock that was lost while the function ran is told of, and the status stays" {
+  scripted 'lost() {
+      local holder=$(tail -1 holders)
+      kill "$holder"; while grep -qs "^State:.[^ZX]" "/proc/$holder/status"; do :; done; return "${1-0}"
+    }
+    trap "echo failed" ERR; IFS="o "
+    otto_lock -n 2 "my lock" --timeout 9 -- lost 5 || echo "status $?"
+    otto_lock --timeout=9 "my lock" -- :; otto_lock --slots 3 b -- lost'
+  echo "$output $stderr"
+  [ "$status" -eq 0 ]
+  [ "$output" = 'status 5' ]
+  [ "${#stderr_lines[@]}" -eq 2 ]
+  [[ ${stderr_lines[0]} == 'otto_lock: the lock my lock '* ]]
+  [[ ${stderr_lines[1]} == 'otto_lock: the lock b '* ]]
+}
+
 @test "in a condition it is a condition" {
   scripted 'if otto_lock a -- false; then echo yes; else echo no; fi
     otto_lock a -- true && echo yes; ! otto_lock a -- false'

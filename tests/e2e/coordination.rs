@@ -234,6 +234,46 @@ fn what_could_not_be_told_is_not_held() {
     assert_eq!(place.serve(script).run().ok().stdout, "status 137\nfree\n");
 }
 
+/// Its lock ends with the server, or with the process that holds it; the function goes on.
+#[test]
+fn a_function_is_told_of_a_lock_that_was_lost() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let script = "source \"$(dirname \"$(type -P otto-lock)\")/../share/otto/otto.sh\"
+        f() { echo held; read -r line; echo end $line; }
+        otto_lock -n 2 db --timeout 20 -- f; echo again; otto_lock db -- f";
+    let mut shell = server.client(script).interactive().start();
+    let holder = |name: &str| {
+        let locks = server.client(&format!("otto-lock --who --json {name}")).run().ok().stdout;
+        let locks: serde_json::Value = serde_json::from_str(&locks).expect("JSON");
+        let id = locks[0]["holders"][0]["pid"].as_i64().expect("a process");
+        i32::try_from(id).expect("a process")
+    };
+    // As a zombie it may be there for as long as nobody asks for it.
+    let ended = |id: i32| {
+        wait_for("the holder ends", || {
+            let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+            (stat.is_empty() || stat.contains(") Z ")).then_some(())
+        });
+    };
+    assert_eq!(shell.line(), "held");
+    let first = holder("db");
+    kill(Pid::from_raw(first), Signal::SIGTERM).expect("it is there");
+    ended(first);
+    shell.send("one\n");
+    assert_eq!([shell.line(), shell.line(), shell.line()], ["end one", "again", "held"]);
+    let second = holder("db");
+    server.signal(Signal::SIGKILL);
+    let _ = server.finish();
+    ended(second);
+    shell.send("two\n");
+    let finished = shell.finish().ok();
+    assert!(finished.stdout.ends_with("end two\n"), "{}", finished.stdout);
+    let lines: Vec<&str> = finished.stderr.lines().collect();
+    let is_told = |line: &&str| line.starts_with("otto_lock: ") && line.contains("the lock db");
+    assert!(lines.len() == 2 && lines.iter().all(is_told), "{lines:?}");
+}
+
 /// A server that does not answer can't keep anybody beyond the time given.
 #[test]
 fn a_server_that_stands_still_does_not_hold_up_who_has_a_time_limit() {
