@@ -67,6 +67,33 @@ fn a_circle_is_told() {
     }
 }
 
+/// Who holds a lock only waits for what runs under it.
+#[test]
+fn a_circle_below_a_lock_is_told() {
+    let place = Place::new();
+    let shell = "source \"$OTTO_SH\"; f() { otto-get --wait b.x; }; otto_lock db -- f";
+    let b = "  b: {bash: 'otto-get --wait a.x'}\n";
+    for (a, others, says) in [
+        ("otto-lock db -- otto-get --wait b.x", b, "a waits for b.x, b waits for a.x"),
+        (shell, b, "a waits for b.x, b waits for a.x"),
+        ("otto-lock db -- otto-get --wait a.x", "", "a waits for a.x"),
+        (
+            "otto-lock db -- otto-lock e -n 2 -- bash -c \"otto-get --wait b.x; true\"",
+            "  b: {before: [a], bash: 'otto-set x 1'}\n",
+            "a waits for b.x, b starts only after a",
+        ),
+        (
+            "otto-lock db --hold $$ >/dev/null; otto-get --wait b.x",
+            "  b: {bash: 'source \"$OTTO_SH\"; otto_lock e -- otto_wait a.x'}\n",
+            "a waits for b.x, b waits for a.x",
+        ),
+    ] {
+        let finished = run(&place, &format!("  a: {{bash: '{a}'}}\n{others}"));
+        let told = format!("otto-run: a circle: {says}");
+        assert!(finished.stderr.contains(&told), "{a}: {}", finished.stderr);
+    }
+}
+
 /// Whoever is told of a circle can go on, and the others of it with it.
 #[test]
 fn the_first_to_give_up_is_told_and_the_others_go_on() {
@@ -108,6 +135,33 @@ fn a_task_that_may_still_go_on_is_no_part_of_a_circle() {
         (
             "what comes through a pipe",
             "bash: 'exec 3< <(sleep 1.5; echo); (otto-get --wait b.x) & read -r <&3; otto-set y 1; wait'",
+        ),
+        (
+            "another process below a lock",
+            "bash: 'otto-lock db -- bash -c \"(sleep 1.5; otto-set y 1) & otto-get --wait b.x; wait\"'",
+        ),
+        (
+            "another process beside a lock",
+            "bash: 'source \"$OTTO_SH\"; f() { otto-get --wait b.x; }; \
+             (sleep 1.5; otto-set y 1) & otto_lock db -- f; wait'",
+        ),
+        (
+            "a limit of its own below a lock",
+            "bash: 'otto-lock db -- timeout 1.5 otto-get --wait b.x || true; otto-set y 1'",
+        ),
+        (
+            "a lock that is held for another task's process",
+            "bash: 'otto-get --wait c.pid; otto-lock db --hold $(otto-get c.pid) >/dev/null; \
+             otto-get --wait b.x; '}\n  c: {bash: 'sleep 1.5 & otto-set pid $!; wait; \
+             otto-set -g a.y 1'",
+        ),
+        (
+            "a second socket",
+            "python3: \"import otto, os, select, socket\\ns = socket.socket(socket.AF_UNIX)\\n\
+             s.connect(os.environ['OTTO_SOCKET'])\\ns.sendall(b'WAIT b.x 600\\\\n')\\n\
+             l = socket.socket(socket.AF_UNIX)\\nl.bind('door')\\nl.listen()\\np = select.poll()\\n\
+             p.register(s, select.POLLIN)\\np.register(l, select.POLLIN)\\np.poll()\\n\
+             otto.set('y', 1)\"}\n  c: {bash: 'sleep 1.5; until nc -NU door </dev/null; do sleep 0.1; done'",
         ),
     ] {
         let finished = run(&place, &format!("  a: {{{a}}}\n{other}")).ok();

@@ -1,5 +1,6 @@
 //! The variables of a task.
 
+use crate::lock_holder::Locks;
 use otto_core::run::{Installation, Run, variable};
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -35,6 +36,12 @@ impl Common {
         let functions = installation.otto_sh.as_ref();
         fixed.extend(functions.map(|functions| (variable::OTTO_SH, functions.into())));
         Common { installation, fixed, envs: envs.to_vec() }
+    }
+
+    /// What this run's holders of locks are known by.
+    pub(crate) fn locks(&self) -> Locks {
+        let socket = self.fixed.iter().find(|(name, _)| *name == variable::SOCKET);
+        socket.map_or_else(Locks::default, |(_, socket)| Locks::new(&self.installation.bin, socket))
     }
 
     /// The PATH on which `own` finds its interpreter when the file gives it one.

@@ -20,6 +20,7 @@ mod environment;
 mod find;
 mod graph;
 mod inbox;
+mod lock_holder;
 mod nearest;
 mod output;
 mod process;
@@ -32,6 +33,7 @@ mod signals;
 mod stat;
 mod still;
 mod streams;
+mod system_call;
 mod work;
 mod workspace;
 

@@ -1,9 +1,10 @@
 //! Whether a task stands still: none of its processes will do anything until the server answers
 //! one of them. Whatever is not known to be so counts as able to go on.
 
+use crate::lock_holder::{Locks, holds_for};
 use crate::process::children;
 use crate::stat::Stat;
-use nix::libc;
+use crate::system_call::{Waits, waits_for};
 use otto_core::run::{RunId, processes_by_task};
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -104,12 +105,13 @@ fn is_dead(state: char) -> bool {
 
 /// What a task with these processes does, if that is nothing. `waits` counts the answers that
 /// processes wait for.
-pub(crate) fn still(members: &[u32], waits: &HashMap<u32, usize>) -> Option<Still> {
+pub(crate) fn still(members: &[u32], waits: &HashMap<u32, usize>, locks: &Locks) -> Option<Still> {
     let mut pipes = HashSet::new();
     let mut seen = Vec::with_capacity(members.len());
     for &id in members {
         let answers = waits.get(&id).copied().unwrap_or_default();
-        seen.push(look(id, members, answers, &mut pipes)?);
+        let is_lock = answers == 0 && locks.has(id);
+        seen.push(look(id, members, answers, is_lock, &mut pipes)?);
     }
     if !pipes.is_empty() && is_open_elsewhere(&pipes, members) {
         return None;
@@ -118,7 +120,14 @@ pub(crate) fn still(members: &[u32], waits: &HashMap<u32, usize>) -> Option<Stil
     Some(Still(seen))
 }
 
-fn look(id: u32, members: &[u32], mut answers: usize, pipes: &mut HashSet<String>) -> Option<Seen> {
+/// `is_lock`: it is an `otto-lock`, which the server does not answer now.
+fn look(
+    id: u32,
+    members: &[u32],
+    mut answers: usize,
+    is_lock: bool,
+    pipes: &mut HashSet<String>,
+) -> Option<Seen> {
     let stat = Stat::of(id)?;
     if stat.state != 'S' || is_woken(id) {
         return None;
@@ -126,6 +135,7 @@ fn look(id: u32, members: &[u32], mut answers: usize, pipes: &mut HashSet<String
     let mut threads = Vec::new();
     for entry in fs::read_dir(format!("/proc/{id}/task")).ok()?.flatten() {
         let path = entry.path();
+        let thread: u32 = entry.file_name().to_str()?.parse().ok()?;
         let call = fs::read_to_string(path.join("syscall")).ok()?;
         let waits = waits_for(&call);
         let is_answer = match waits {
@@ -154,68 +164,26 @@ fn look(id: u32, members: &[u32], mut answers: usize, pipes: &mut HashSet<String
                 false
             }
             Waits::Thread => false,
-            Waits::Other => return None,
+            // The end of whom it holds the lock for, or of the server.
+            Waits::OneOf(2) if is_lock && holds_for(id, members) => false,
+            Waits::OneOf(_) | Waits::Other => return None,
         };
-        if is_answer {
+        let sliced = matches!(waits, Waits::Answer { sliced: true });
+        // While its command runs the other threads of `otto-lock` look for signals to send on and
+        // for the server's end. Neither has the task go on.
+        let looks_on = is_lock && thread != id && !sliced;
+        if is_answer && !looks_on {
             answers = answers.checked_sub(1)?;
         }
         threads.push(Thread {
-            id: entry.file_name().to_str()?.parse().ok()?,
-            sliced: matches!(waits, Waits::Answer { sliced: true }),
+            id: thread,
+            sliced,
             sleeps: sleeps(&fs::read_to_string(path.join("status")).ok()?)?,
             call,
         });
     }
     threads.sort_by_key(|thread| thread.id);
     Some(Seen { id, started: stat.started, ticks: stat.ticks, threads })
-}
-
-/// What a thread waits for, by the system call it is in.
-#[derive(Debug, PartialEq, Eq)]
-enum Waits {
-    /// What comes from a socket, if an answer is due to its process; with a limit of time, or
-    /// without.
-    Answer { sliced: bool },
-    /// What is in one descriptor.
-    Descriptor(u64),
-    /// The end of a child.
-    Children,
-    /// Another thread of its process, without a limit.
-    Thread,
-    /// Anything else, or nothing.
-    Other,
-}
-
-/// Reads `/proc/<id>/syscall`: the number of the call, then its arguments.
-fn waits_for(line: &str) -> Waits {
-    let mut words = line.split_ascii_whitespace();
-    let Some(call) = words.next().and_then(|word| word.parse().ok()) else { return Waits::Other };
-    let arguments: Vec<u64> =
-        words.map_while(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok()).collect();
-    let argument = |place: usize| arguments.get(place).copied();
-    #[cfg(target_arch = "x86_64")]
-    if call == libc::SYS_poll && argument(1) == Some(1) {
-        return Waits::Answer { sliced: argument(2).is_none_or(|limit| (limit as i32) >= 0) };
-    }
-    match call {
-        libc::SYS_ppoll if argument(1) == Some(1) => {
-            Waits::Answer { sliced: argument(2) != Some(0) }
-        }
-        libc::SYS_recvfrom | libc::SYS_recvmsg => Waits::Answer { sliced: false },
-        libc::SYS_read => argument(0).map_or(Waits::Other, Waits::Descriptor),
-        libc::SYS_wait4 | libc::SYS_waitid => Waits::Children,
-        libc::SYS_futex if is_unlimited_wait(argument(1), argument(3)) => Waits::Thread,
-        _ => Waits::Other,
-    }
-}
-
-/// Whether a futex call waits, within its process, for as long as it takes.
-fn is_unlimited_wait(operation: Option<u64>, timeout: Option<u64>) -> bool {
-    let private = libc::FUTEX_PRIVATE_FLAG as u64;
-    let waits = [libc::FUTEX_WAIT, libc::FUTEX_WAIT_BITSET].map(|operation| operation as u64);
-    operation
-        .is_some_and(|operation| operation & private != 0 && waits.contains(&(operation & 0x7f)))
-        && timeout == Some(0)
 }
 
 /// Whether something is set up that would wake the process: a timer, or a signal it has a handler
@@ -252,33 +220,6 @@ mod tests {
     use std::io::Write;
     use std::process::{Child, Command, Stdio};
     use std::time::{Duration, Instant};
-
-    #[test]
-    #[cfg(target_arch = "x86_64")]
-    fn system_calls_are_told_apart() {
-        let answer = |sliced| Waits::Answer { sliced };
-        for (line, waits) in [
-            ("61 0xffffffff 0x7ffe 0x0 0x0 0x1 0x8 0x7ffe 0x7f8b", Waits::Children),
-            ("247 0x3 0x5 0x7ffe 0x4 0x0 0x0 0x7ffe 0x7f8b", Waits::Children),
-            ("0 0x3 0x7ffe 0x80 0x0 0x0 0x0 0x7ffe 0x7f8b", Waits::Descriptor(3)),
-            ("7 0x7ffe 0x1 0xffffffff 0x0 0x0 0x0 0x7ffe 0x7f8b", answer(false)),
-            ("7 0x7ffe 0x1 0x3e8 0x0 0x0 0x0 0x7ffe 0x7f8b", answer(true)),
-            ("7 0x7ffe 0x2 0xffffffff 0x0 0x0 0x0 0x7ffe 0x7f8b", Waits::Other),
-            ("271 0x7ffe 0x1 0x0 0x0 0x8 0x0 0x7ffe 0x7f8b", answer(false)),
-            ("271 0x7ffe 0x1 0x7ffe 0x0 0x8 0x0 0x7ffe 0x7f8b", answer(true)),
-            ("45 0x3 0x7ffe 0x200 0x0 0x0 0x0 0x7ffe 0x7f8b", answer(false)),
-            ("202 0x560e 0x189 0x0 0x0 0x0 0xffffffff 0x7fa8 0x7f16", Waits::Thread),
-            ("202 0x560e 0x189 0x0 0x7ffe 0x0 0xffffffff 0x7fa8 0x7f16", Waits::Other),
-            ("202 0x560e 0x109 0x0 0x0 0x0 0xffffffff 0x7fa8 0x7f16", Waits::Other),
-            ("230 0x1 0x1 0x7ffe 0x0 0x0 0x0 0x7ffe 0x7fb8", Waits::Other),
-            ("130 0x7ffd 0x8 0x1 0x7f39 0x0 0x0 0x7ffd 0x7f39", Waits::Other),
-            ("running", Waits::Other),
-            ("-1 0x7ffd 0x7f39", Waits::Other),
-            ("", Waits::Other),
-        ] {
-            assert_eq!(waits_for(line), waits, "{line}");
-        }
-    }
 
     /// Ended, whatever becomes of the test.
     struct Started(Child);
@@ -322,7 +263,7 @@ mod tests {
     fn stands(members: &[u32]) -> bool {
         let deadline = Instant::now() + Duration::from_secs(1);
         while Instant::now() < deadline {
-            if still(members, &HashMap::new()).is_some() {
+            if still(members, &HashMap::new(), &Locks::default()).is_some() {
                 return true;
             }
             std::thread::yield_now();
@@ -358,7 +299,7 @@ mod tests {
         let started = start("exec python3 -c 'import os; os.read(os.pipe()[0], 1)'");
         let id = started.0.id();
         let deadline = Instant::now() + Duration::from_secs(30);
-        let look = || still(&[id], &HashMap::new());
+        let look = || still(&[id], &HashMap::new(), &Locks::default());
         // On its way to where it rests it may stand still for a moment.
         let first = loop {
             if let (Some(first), Some(second)) = (look(), look())
@@ -374,7 +315,7 @@ mod tests {
         nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGSTOP).unwrap();
         nix::sys::signal::kill(id, nix::sys::signal::Signal::SIGCONT).unwrap();
         let changed = || {
-            let third = still(&[started.0.id()], &HashMap::new());
+            let third = still(&[started.0.id()], &HashMap::new(), &Locks::default());
             third.is_some_and(|third| !third.is_still_as(&first))
         };
         while !changed() {

@@ -135,6 +135,7 @@ impl Engine<'_> {
         for process in waits.iter().filter_map(|wait| wait.process) {
             *answers.entry(process).or_default() += 1;
         }
+        let locks = self.parts.common.locks();
         let tasks = suspects.iter().flat_map(|circle| &circle.tasks);
         tasks
             .filter_map(|&task| {
@@ -143,7 +144,7 @@ impl Engine<'_> {
                 let name = self.names[task].as_str();
                 let mut own = waits.iter().filter(|wait| wait.task.as_deref() == Some(name));
                 own.all(|wait| wait.process.is_some_and(|id| members.contains(&id)))
-                    .then(|| still(members, &answers))
+                    .then(|| still(members, &answers, &locks))
                     .flatten()
                     .map(|still| (task, still))
             })
