@@ -8,6 +8,7 @@ use crate::place::Place;
 use crate::tied::{self, Tied};
 use otto_core::socket::{Client, Pending};
 use otto_core::{Key, Pattern};
+use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::{PyEllipsis, PyTuple};
 use std::collections::{HashMap, HashSet};
@@ -357,11 +358,12 @@ impl Drop for Lock {
     }
 }
 
-/// The outcome of leaving a block: what the block raised comes first.
+/// The outcome of leaving a block: what the block raised comes before our errors, but not before
+/// what a signal's handler raised meanwhile, such as Ctrl-C.
 fn leaving<T>(exception: &Bound<'_, PyTuple>, outcome: PyResult<T>) -> PyResult<()> {
     let raised = exception.get_item(0).is_ok_and(|class| !class.is_none());
     match outcome {
-        Err(error) if !raised => Err(error),
-        _ => Ok(()),
+        Err(error) if raised && error.is_instance_of::<PyException>(exception.py()) => Ok(()),
+        outcome => outcome.map(drop),
     }
 }

@@ -11,7 +11,7 @@ use crate::output_stream::{Added, OutputStream, PIECE_BYTES};
 use crate::stream::{Mode, location};
 use otto_core::fifo;
 use otto_core::run::variable;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString, PyTuple};
 use std::os::fd::RawFd;
@@ -204,8 +204,14 @@ impl RecordWriter {
 
 impl Drop for RecordWriter {
     fn drop(&mut self) {
-        // Whoever wants to hear of errors closes it.
-        let _ = Python::try_attach(|py| self.end(py));
+        Python::try_attach(|py| match self.end(py) {
+            // Whoever wants to hear of errors closes it; but nobody closes Ctrl-C. Nothing can be
+            // raised here, so it is shown, as of Python's own files.
+            Err(error) if !error.is_instance_of::<PyException>(py) => {
+                error.write_unraisable(py, None);
+            }
+            _ => {}
+        });
     }
 }
 

@@ -8,7 +8,7 @@ use crate::fork;
 use crate::turns::{Turn, Turns};
 use otto_core::socket::{self, Client, From};
 use otto_core::{Error, ErrorKind, Pattern};
-use pyo3::exceptions::PyStopAsyncIteration;
+use pyo3::exceptions::{PyException, PyStopAsyncIteration};
 use pyo3::prelude::*;
 use pyo3::types::{PyEllipsis, PyRange, PyTuple};
 use std::os::fd::{AsRawFd, RawFd};
@@ -148,11 +148,15 @@ impl Subscription {
         match received {
             Ok(Some(event)) => Event::new(py, &event).map(Some).map_err(Some),
             Ok(None) => Ok(None),
-            Err(_) if closed.load(Ordering::Relaxed) => {
+            Err(error) => {
+                if !closed.load(Ordering::Relaxed) {
+                    return Err(Some(error));
+                }
                 *events = None;
-                Err(None)
+                // What a signal's handler raised is no part of being closed, though it may have
+                // closed this too.
+                Err(Some(error).filter(|error| !error.is_instance_of::<PyException>(py)))
             }
-            Err(error) => Err(Some(error)),
         }
     }
 }

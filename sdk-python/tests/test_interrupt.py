@@ -228,3 +228,35 @@ def test_a_signal_handler_runs_and_the_wait_goes_on(server: otto.Server) -> None
         "print(otto.wait('late', timeout=20))\n"
     )
     assert python(code) == "from the handler\n"
+
+
+def test_a_handler_that_closes_what_is_waited_for_and_raises(server: otto.Server) -> None:
+    code = (
+        "import otto, signal, sys\n"
+        "events = otto.subscribe()\n"
+        "signal.signal(signal.SIGALRM, lambda *_: (events.close(), sys.exit(7)))\n"
+        "signal.setitimer(signal.ITIMER_REAL, 0.05)\n"
+        "try: print('ended', list(events))\n"
+        "except SystemExit as exit: print(exit.code, list(events))\n"
+    )
+    assert python(code) == "7 []\n"
+
+
+def test_an_interrupt_as_a_stream_goes_that_nobody_closed_is_shown(server: otto.Server) -> None:
+    code = """if True:
+        import os, otto, signal, sys
+
+        reader = otto.input_pipe("s")
+        full = os.open(os.environ["OTTO_RUN_DIR"] + "/s.fifo", os.O_RDWR | os.O_NONBLOCK)
+        out = otto.output_pipe("s")
+        try:
+            while True:
+                os.write(full, bytes(4096))
+        except BlockingIOError:
+            out.write(1)
+        signal.signal(signal.SIGALRM, lambda *_: sys.exit(3))
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        sys.unraisablehook = lambda shown: print(shown.exc_type.__name__)
+        del out
+        """
+    assert python(code) == "SystemExit\n"
