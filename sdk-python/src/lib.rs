@@ -19,6 +19,7 @@ mod exit;
 mod fork;
 mod format;
 mod functions;
+mod holders;
 mod input_pipe;
 mod keys;
 mod later;

@@ -3,29 +3,17 @@
 use crate::convert::from_json;
 use crate::crossing::deadline;
 use crate::errors::{lift, usage};
-use crate::fork::PerProcess;
+use crate::holders::{self, Held, Holder, Holders};
 use crate::place::Place;
 use crate::tied::{self, Tied};
-use otto_core::socket::{Client, Pending};
+use otto_core::socket::Client;
 use otto_core::{Key, Pattern};
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyGeneratorExit};
 use pyo3::prelude::*;
-use pyo3::types::{PyEllipsis, PyTuple};
-use std::collections::{HashMap, HashSet};
+use pyo3::types::{PyEllipsis, PyTuple, PyType};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// Who holds a lock within this process.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Holder {
-    Thread(i32),
-    /// A task of an event loop, by its address.
-    Task(usize),
-}
-
-/// Which of this process's threads and tasks have, or wait for, which lock of which server.
-static HOLDERS: PerProcess<Mutex<HashSet<(PathBuf, String, Holder)>>> = PerProcess::new();
 
 /// A lock of the run, by its name; made by `otto.lock()`.
 ///
@@ -38,24 +26,9 @@ pub(crate) struct Lock {
     slots: u32,
     timeout: Option<f64>,
     /// Locked with the GIL held only.
-    held: Mutex<HashMap<Holder, Held>>,
+    holders: Mutex<Holders>,
     /// A connection that holds nothing, for the next who asks. Locked with the GIL held only.
     idle: Mutex<Option<Tied<Client>>>,
-}
-
-enum Held {
-    /// Waited for by a task.
-    Awaited(Tied<Pending>),
-    Granted(Tied<Client>, u64),
-}
-
-impl Held {
-    fn is_ours(&self) -> bool {
-        match self {
-            Held::Awaited(pending) => pending.is_ours(),
-            Held::Granted(client, _) => client.is_ours(),
-        }
-    }
 }
 
 /// The lock `name` of the run: one process, thread or task at a time holds it, or `slots` of them.
@@ -66,6 +39,12 @@ impl Held {
 /// whatever ends this process frees it, and a forked child does not have it. It does not nest:
 /// asking for what this thread holds already is an error. `acquire()` and `release()` do the same
 /// without a block; in coroutines it is `async with`, and each task acquires for itself.
+///
+/// A block gives back what it took wherever it ends, also in another thread or task than it began
+/// in, as that of a generator may. Where several blocks of one object are open, as with `slots` or
+/// after a `release()` in a block, and one ends in a thread or task that has entered none of them,
+/// nobody can tell which it is: `UsageError` is raised and nothing given back. With one
+/// `otto.lock()` for each block that can't be.
 ///
 /// >>> import otto
 /// >>> with otto.serve():
@@ -163,8 +142,8 @@ impl Lock {
         deadline(py, timeout)?;
         let key = lift(py, Key::parse(name))?;
         let slots = at_least_one(py, "slots", slots)?;
-        let (held, idle) = (Mutex::default(), Mutex::new(None));
-        Ok(Lock { server, name: name.to_owned(), key, slots, timeout, held, idle })
+        let (holders, idle) = (Mutex::default(), Mutex::new(None));
+        Ok(Lock { server, name: name.to_owned(), key, slots, timeout, holders, idle })
     }
 
     /// A connection that holds nothing.
@@ -177,32 +156,18 @@ impl Lock {
         }
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<Holder, Held>> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        // A forked child has nothing of what its parent held.
-        held.retain(|_, held| held.is_ours());
-        held
+    fn holders(&self) -> MutexGuard<'_, Holders> {
+        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
+        holders.ours();
+        holders
     }
 
-    /// Notes that `holder` wants it; an error where it has it, or waits, already.
-    fn enter(&self, py: Python<'_>, holder: Holder) -> PyResult<()> {
-        if self.holders(py).insert((self.server.clone(), self.name.clone(), holder)) {
-            return Ok(());
-        }
-        let (who, how) = match holder {
-            Holder::Thread(_) => ("thread", ""),
-            Holder::Task(_) => ("task", ", or waits for it"),
-        };
-        let name = &self.name;
-        Err(usage(py, format!("this {who} holds lock {name} already{how}: locks do not nest")))
+    fn claim(&self, py: Python<'_>, holder: Holder) -> PyResult<()> {
+        holders::claim(py, self.server.clone(), self.name.clone(), holder)
     }
 
-    fn leave(&self, py: Python<'_>, holder: Holder) {
-        self.holders(py).remove(&(self.server.clone(), self.name.clone(), holder));
-    }
-
-    fn holders(&self, py: Python<'_>) -> MutexGuard<'_, HashSet<(PathBuf, String, Holder)>> {
-        HOLDERS.get(py).lock().unwrap_or_else(PoisonError::into_inner)
+    fn disclaim(&self, py: Python<'_>, holder: Holder) {
+        holders::disclaim(py, self.server.clone(), self.name.clone(), holder);
     }
 
     fn take(&self, py: Python<'_>, holder: Holder) -> PyResult<u64> {
@@ -211,7 +176,7 @@ impl Lock {
         let token = tied::call(py, &mut connection, |client, tick| {
             client.lock(&self.key, self.slots, deadline, tick)
         })?;
-        self.held().insert(holder, Held::Granted(connection, token));
+        self.holders().put(holder, Held::Granted(connection, token));
         Ok(token)
     }
 
@@ -222,45 +187,82 @@ impl Lock {
         let pending = connection.map(|client| client.begin_lock(&self.key, self.slots, deadline));
         let Some(mut pending) = lift(py, pending)? else { return Ok(-1) };
         let descriptor = pending.get().map_or(-1, |pending| pending.as_fd().as_raw_fd());
-        self.held().insert(holder, Held::Awaited(pending));
+        self.holders().put(holder, Held::Awaited(pending));
         Ok(descriptor)
     }
 
-    /// Gives back what `holder` has; false where that is nothing.
-    fn give_back(&self, py: Python<'_>, holder: Holder) -> PyResult<bool> {
-        let Some(held) = self.held().remove(&holder) else { return Ok(false) };
-        self.leave(py, holder);
-        match held {
+    /// Gives back what `holder` had, which is no holder any more.
+    fn give_back(&self, py: Python<'_>, holder: Holder, held: Held) -> PyResult<()> {
+        self.disclaim(py, holder);
+        if let Held::Granted(mut client, _) = held {
             // By a word of ours: then it is free when this returns.
-            Held::Granted(mut client, _) => {
-                tied::call(py, &mut client, |client, _| client.unlock(&self.key))?;
-                *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
-                Ok(true)
-            }
-            Held::Awaited(_) => Ok(true),
+            tied::call(py, &mut client, |client, _| client.unlock(&self.key))?;
+            *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
+        }
+        Ok(())
+    }
+
+    /// Ends a block: gives back what it took, whoever leaves it.
+    fn leave(
+        &self,
+        py: Python<'_>,
+        leaver: Holder,
+        exception: &Bound<'_, PyTuple>,
+    ) -> PyResult<()> {
+        let left = {
+            let mut holders = self.holders();
+            let whose = holders.whose(leaver);
+            whose.map(|holder| holder.and_then(|holder| Some((holder, holders.leave(holder)?))))
+        };
+        match left {
+            Ok(Some((holder, held))) => leaving(exception, self.give_back(py, holder, held)),
+            Ok(None) => Ok(()),
+            Err(open) => self.not_told(py, leaver, open, exception),
         }
     }
-}
 
-fn this_thread() -> Holder {
-    Holder::Thread(rustix::thread::gettid().as_raw_nonzero().get())
+    /// Which block ends is not known: what it took stays taken, which must not go unsaid. Only
+    /// what ends this process, or its task, comes first.
+    fn not_told(
+        &self,
+        py: Python<'_>,
+        leaver: Holder,
+        open: usize,
+        exception: &Bound<'_, PyTuple>,
+    ) -> PyResult<()> {
+        let raised = exception.get_item(0).ok().and_then(|class| class.cast_into::<PyType>().ok());
+        if let Some(raised) = raised
+            && !raised.is_subclass_of::<PyException>()?
+            && !raised.is_subclass_of::<PyGeneratorExit>()?
+        {
+            return Ok(());
+        }
+        let (name, who) = (&self.name, if leaver.is_task() { "task" } else { "thread" });
+        let message = format!(
+            "this {who} does not hold lock {name}, and which of {open} blocks ends here can't be \
+             told: make one otto.lock() for each block"
+        );
+        Err(usage(py, message))
+    }
 }
 
 #[pymethods]
 impl Lock {
     /// Waits for the lock and returns its token.
     fn acquire(&self, py: Python<'_>) -> PyResult<u64> {
-        let holder = this_thread();
-        self.enter(py, holder)?;
-        self.take(py, holder).inspect_err(|_| self.leave(py, holder))
+        let holder = Holder::this_thread();
+        self.claim(py, holder)?;
+        self.take(py, holder).inspect_err(|_| self.disclaim(py, holder))
     }
 
     /// Gives back what this thread holds.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
-        if self.give_back(py, this_thread())? {
-            return Ok(());
+        let holder = Holder::this_thread();
+        let held = self.holders().take(holder);
+        match held {
+            Some(held) => self.give_back(py, holder, held),
+            None => Err(usage(py, format!("this thread does not hold lock {}", self.name))),
         }
-        Err(usage(py, format!("this thread does not hold lock {}", self.name)))
     }
 
     /// What the lock is called.
@@ -273,19 +275,21 @@ impl Lock {
     /// gives the task's.
     #[getter]
     fn token(&self) -> Option<u64> {
-        match self.held().get(&this_thread()) {
+        match self.holders().get(Holder::this_thread()) {
             Some(Held::Granted(_, token)) => Some(*token),
             _ => None,
         }
     }
 
     fn __enter__(&self, py: Python<'_>) -> PyResult<u64> {
-        self.acquire(py)
+        let token = self.acquire(py)?;
+        self.holders().entered(Holder::this_thread());
+        Ok(token)
     }
 
     #[pyo3(signature = (*exception))]
     fn __exit__(&self, py: Python<'_>, exception: &Bound<'_, PyTuple>) -> PyResult<()> {
-        leaving(exception, self.give_back(py, this_thread()))
+        self.leave(py, Holder::this_thread(), exception)
     }
 
     fn __aenter__<'py>(slf: Bound<'py, Self>, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
@@ -308,15 +312,16 @@ impl Lock {
     /// Asks for the lock on behalf of a task; the descriptor to watch for the answer.
     fn _ask(&self, py: Python<'_>, task: usize) -> PyResult<RawFd> {
         let holder = Holder::Task(task);
-        self.enter(py, holder)?;
-        self.ask(py, holder).inspect_err(|_| self.leave(py, holder))
+        self.claim(py, holder)?;
+        self.ask(py, holder).inspect_err(|_| self.disclaim(py, holder))
     }
 
-    /// The token of a task that asked, or `...` as long as others have the lock.
+    /// The token of a task that asked, which is in its block then, or `...` as long as others have
+    /// the lock.
     fn _answer<'py>(&self, py: Python<'py>, task: usize) -> PyResult<Bound<'py, PyAny>> {
         let holder = Holder::Task(task);
-        let mut held = self.held();
-        let token = match held.get_mut(&holder) {
+        let mut holders = self.holders();
+        let token = match holders.get(holder) {
             Some(Held::Awaited(pending)) => match pending.get() {
                 Some(pending) => lift(py, pending.reply())?,
                 None => None,
@@ -326,18 +331,26 @@ impl Lock {
         let Some(token) = token else {
             return Ok(PyEllipsis::get(py).to_owned().into_any());
         };
-        if let Some(Held::Awaited(pending)) = held.remove(&holder)
+        if let Some(Held::Awaited(pending)) = holders.take(holder)
             && let Ok::<_, PyErr>(Some(client)) = pending.map(|pending| Ok(pending.into_client()))
         {
             let number = token.as_str().parse().unwrap_or_default();
-            held.insert(holder, Held::Granted(client, number));
+            holders.put(holder, Held::Granted(client, number));
+            holders.entered(holder);
         }
         from_json(py, &token)
     }
 
-    /// Gives back what a task holds or waits for.
-    fn _give_back(&self, py: Python<'_>, task: usize) -> PyResult<()> {
-        self.give_back(py, Holder::Task(task)).map(drop)
+    /// Gives back what a task waits for, or has got just now.
+    fn _give_up(&self, py: Python<'_>, task: usize) -> PyResult<()> {
+        let holder = Holder::Task(task);
+        let held = self.holders().leave(holder);
+        held.map_or(Ok(()), |held| self.give_back(py, holder, held))
+    }
+
+    /// Ends the block of a task, 0 where no task leaves it.
+    fn _leave(&self, py: Python<'_>, task: usize, exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.leave(py, Holder::Task(task), exception)
     }
 
     #[getter]
@@ -350,9 +363,8 @@ impl Drop for Lock {
     /// Whatever is held is free now, the connections being closed.
     fn drop(&mut self) {
         Python::try_attach(|py| {
-            let holders: Vec<Holder> = self.held().drain().map(|(holder, _)| holder).collect();
-            for holder in holders {
-                self.leave(py, holder);
+            for holder in self.holders().drain() {
+                self.disclaim(py, holder);
             }
         });
     }

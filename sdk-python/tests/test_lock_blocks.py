@@ -1,7 +1,33 @@
 """Blocks that hold a lock: how they are left, where, and by whom."""
 
+import asyncio
+import contextlib
+import gc
+import threading
+from collections.abc import AsyncGenerator, Generator
+from concurrent.futures import ThreadPoolExecutor
+
+import otto
 import pytest
 from conftest import ServerProcess, python
+
+
+def held() -> int:
+    return sum(len(lock["holders"]) for lock in otto.locks("db"))
+
+
+def holding(lock: otto.Lock) -> Generator[int]:
+    with lock as token:
+        yield token
+
+
+async def aholding(lock: otto.Lock) -> AsyncGenerator[int]:
+    async with lock as token:
+        yield token
+
+
+async def enter(generator: AsyncGenerator[int]) -> int:
+    return await anext(generator)
 
 
 @pytest.mark.parametrize(
@@ -39,3 +65,140 @@ def test_a_signal_while_a_failed_block_is_left(
             print(type(error).__name__, type(error.__context__).__name__)
         """
     assert python(code) == f"{raised} LookupError\n"
+
+
+def test_a_block_that_ends_in_another_task(server: otto.Server) -> None:
+    lock = otto.lock("db")
+
+    async def main() -> None:
+        stack = contextlib.AsyncExitStack()
+        await asyncio.create_task(stack.enter_async_context(lock))
+        assert held() == 1
+        await asyncio.create_task(stack.aclose())
+        assert held() == 0
+        async with lock:
+            assert held() == 1
+
+    asyncio.run(main())
+
+
+def test_a_block_of_an_async_generator_that_nobody_reads_on(server: otto.Server) -> None:
+    """asyncio finalises it in a task of its own, after which the one that began may ask again."""
+    lock = otto.lock("db")
+
+    async def main() -> None:
+        async for _ in aholding(lock):
+            break
+        async with asyncio.timeout(10):
+            while held():
+                gc.collect()
+                await asyncio.sleep(0)
+            async with otto.lock("db"), otto.lock("other"):
+                pass
+            async with lock:
+                pass
+
+    asyncio.run(main())
+
+
+def test_a_block_that_ends_in_another_thread(server: otto.Server) -> None:
+    lock = otto.lock("db")
+    generator = holding(lock)
+    with ThreadPoolExecutor(1) as other:
+        assert other.submit(next, generator).result(10) > 0
+        assert held() == 1
+        generator.close()
+        assert held() == 0
+        for again in lock, otto.lock("db"):
+            with again:
+                pass
+            other.submit(again.acquire).result(10)
+            other.submit(again.release).result(10)
+
+
+def test_a_block_of_a_task_that_is_destroyed(server: otto.Server) -> None:
+    """Its loop is closed, so that no task leaves the block."""
+    lock = otto.lock("db")
+
+    async def hold(entered: asyncio.Event) -> None:
+        async with lock:
+            entered.set()
+            await asyncio.Event().wait()
+
+    async def main() -> asyncio.Task[None]:
+        entered = asyncio.Event()
+        task = asyncio.create_task(hold(entered))
+        await entered.wait()
+        return task
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    task = loop.run_until_complete(main())
+    loop.close()
+    assert held() == 1
+    del task
+    gc.collect()
+    assert held() == 0
+
+
+@pytest.mark.parametrize("raised", [GeneratorExit, LookupError, KeyboardInterrupt])
+def test_which_of_several_blocks_ends_is_asked_for(
+    server: otto.Server, raised: type[BaseException]
+) -> None:
+    lock = otto.lock("db", slots=3)
+    blocks = [holding(lock), holding(lock), holding(lock)]
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as two:
+        one.submit(next, blocks[0]).result(10)
+        two.submit(next, blocks[1]).result(10)
+        # What ends this process comes first.
+        expected = raised if raised is KeyboardInterrupt else otto.UsageError
+        with pytest.raises(expected, match=None if expected is raised else "2 blocks.*make one"):
+            blocks[0].throw(raised())
+        assert held() == 2
+        # Who is in a block leaves that one.
+        next(blocks[2])
+        blocks[2].close()
+        assert held() == 2
+        two.submit(blocks[1].close).result(10)
+        assert held() == 1
+
+
+def test_which_of_several_tasks_blocks_ends_is_asked_for(server: otto.Server) -> None:
+    lock = otto.lock("db", slots=2)
+
+    async def main() -> None:
+        blocks = [aholding(lock), aholding(lock)]
+        for block in blocks:
+            await asyncio.create_task(enter(block))
+        with pytest.raises(otto.UsageError, match=r"task.*2 blocks"):
+            await blocks[0].aclose()
+        assert held() == 2
+
+    asyncio.run(main())
+
+
+def test_a_block_that_gave_back_before_takes_nothing_from_others(server: otto.Server) -> None:
+    lock = otto.lock("db")
+    released, entered, left = threading.Event(), threading.Event(), threading.Event()
+
+    def work() -> None:
+        with lock:
+            lock.release()
+            released.set()
+            entered.wait(10)
+        left.set()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    assert released.wait(10)
+    with lock:
+        entered.set()
+        assert left.wait(10)
+        assert held() == 1
+        lock.release()
+        assert held() == 0
+        with lock:
+            assert held() == 1
+        lock.acquire()
+    assert held() == 0
+    thread.join(10)

@@ -99,18 +99,17 @@ async def acquire(lock: Any) -> object:
                 raise TimedOut(f"timeout: {lock.name}")
         return token
     except BaseException:
-        lock._give_back(task)
+        lock._give_up(task)
         raise
 
 
 async def release(lock: Any, exception: tuple[object, ...]) -> None:
-    """What `async with` does last."""
+    """What `async with` does last, perhaps where no loop runs: a task may be destroyed."""
     try:
-        lock._give_back(_task())
-    except Exception:
-        # What the block raised comes first.
-        if exception[0] is None:
-            raise
+        task = _task()
+    except RuntimeError:
+        task = 0
+    lock._leave(task, exception)
 
 
 async def next_event(events: Any) -> object:
