@@ -1,8 +1,12 @@
 //! What is above a limit: refused in one line that says what to do, before memory is taken for it.
 
-use crate::wire::{Serving, frame, keyed, resident};
-use otto_core::socket::{Client, Options};
+use crate::wire::{DEADLINE, Serving, frame, keyed, resident};
+use otto_core::socket::{Client, Operation, Options};
 use otto_core::{Condition, ErrorKind, Json, Key, Values};
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixListener;
+use std::thread;
 
 fn small() -> Serving {
     Serving::with(Options { value_bytes_max: 1000, ..Options::default() })
@@ -52,6 +56,54 @@ fn increments_and_keys_are_bounded_too() {
     assert_eq!(wire.ask("PING"), "OK");
 }
 
+/// The server would close the connection: what it never takes is not sent at all.
+#[test]
+fn what_no_frame_holds_is_refused_by_the_client() {
+    let serving = Serving::start();
+    let mut client = Client::connect(serving.path()).unwrap();
+    let name = Key::parse("db").unwrap();
+    client.lock(&name, 1, None, &mut || Ok(())).unwrap();
+    let (key, large) = (Key::parse("a").unwrap(), Json::string(&"x".repeat(128 << 20)));
+    let refused = [
+        client.set(&key, &large, Condition::Always),
+        client.publish(&key, &large),
+        client.append(&key, &large).map(drop),
+        client.batch(&[Operation::set(&key, &large)]).map(drop),
+    ];
+    for error in refused.map(Result::unwrap_err) {
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+        assert!(error.to_string().contains("at most 134217728"), "{error}");
+    }
+    assert_eq!(client.get(&key).unwrap(), None);
+    // On the same connection still.
+    client.unlock(&name).unwrap();
+}
+
+/// A server that reads no further has its last word, and the next request a connection of its own.
+#[test]
+fn a_connection_that_ended_within_a_request_is_not_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("s");
+    let listener = UnixListener::bind(&path).unwrap();
+    let server = thread::spawn(move || {
+        let (mut first, _) = listener.accept().unwrap();
+        first.read_exact(&mut [0; 5]).unwrap();
+        first.write_all(&frame(0x01, b"no more")).unwrap();
+        first.shutdown(Shutdown::Read).unwrap();
+        let (mut second, _) = listener.accept().unwrap();
+        second.read_exact(&mut [0; 5]).unwrap();
+        second.write_all(&frame(0x00, b"")).unwrap();
+        first
+    });
+    let mut client = Client::connect(&path).unwrap();
+    client.set_reply_limit(Some(DEADLINE));
+    let large = Json::string(&"x".repeat(8 << 20));
+    let error = client.set(&Key::parse("a").unwrap(), &large, Condition::Always).unwrap_err();
+    assert_eq!(error.to_string(), "no more");
+    client.ping().unwrap();
+    server.join().unwrap();
+}
+
 /// A length is a promise: it costs nothing until bytes come, and none is believed above the limit.
 #[test]
 fn lengths_of_gigabytes_cost_nothing() {
@@ -83,10 +135,7 @@ fn a_line_without_end_is_cut_off() {
     let mut wire = serving.wire();
     wire.send("SET k \"");
     let chunk = vec![b'x'; 1 << 20];
-    let taken = {
-        use std::io::Write;
-        (0..1024).take_while(|_| wire.stream.write_all(&chunk).is_ok()).count()
-    };
+    let taken = { (0..1024).take_while(|_| wire.stream.write_all(&chunk).is_ok()).count() };
     assert!((128..=136).contains(&taken), "{taken} MiB were taken");
     let words = wire.last_words();
     let lines: Vec<&str> = words.lines().collect();

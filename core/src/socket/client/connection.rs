@@ -33,6 +33,8 @@ pub(super) struct Connection {
     unread: (usize, usize),
     /// Replies that have not been read.
     outstanding: usize,
+    /// Whether the server closed it within a request: what it said of that is its last word.
+    ended: bool,
     /// Longest wait for a reply that should come at once.
     pub(super) reply_limit: Option<Duration>,
     /// Locks that live as long as this stream does.
@@ -49,6 +51,7 @@ impl Connection {
             input: Vec::new(),
             unread: (0, 0),
             outstanding: 0,
+            ended: false,
             reply_limit: None,
             locks: Vec::new(),
             spin: Spin::new(),
@@ -60,6 +63,7 @@ impl Connection {
         self.stream = connect(&self.path)?;
         self.unread = (0, 0);
         self.outstanding = 0;
+        self.ended = false;
         Ok(())
     }
 
@@ -72,7 +76,7 @@ impl Connection {
     /// whoever holds them has to hear of.
     pub(super) fn begin(&mut self) -> Result<()> {
         self.out.clear();
-        if self.outstanding == 0 {
+        if self.outstanding == 0 && !self.ended {
             return Ok(());
         }
         let locks = std::mem::take(&mut self.locks);
@@ -108,6 +112,11 @@ impl Connection {
     pub(super) fn send(&mut self, request: &Request<'_>) -> Result<()> {
         self.begin()?;
         binary::encode_request(request, &mut self.out);
+        let bytes = self.out.len() - LENGTH_BYTES;
+        if bytes > FRAME_BYTES_MAX {
+            self.out = Vec::new();
+            return Err(too_large(request, bytes));
+        }
         self.send_out(1)
     }
 
@@ -132,7 +141,10 @@ impl Connection {
                 }
                 Err(rustix::io::Errno::INTR) => {}
                 // A server that closed the connection may have said why.
-                Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => break,
+                Err(rustix::io::Errno::PIPE | rustix::io::Errno::CONNRESET) => {
+                    self.ended = true;
+                    break;
+                }
                 Err(error) => return Err(self.lost(&error.into())),
             }
         }
@@ -266,6 +278,17 @@ impl Connection {
         let message = format!("lost the server at {}: {why}", self.path.display());
         Error::new(ErrorKind::Unreachable, message)
     }
+}
+
+/// The error for what no server takes. It would close the connection, too.
+fn too_large(request: &Request<'_>, bytes: usize) -> Error {
+    let cure = match request {
+        Request::Batch { .. } => "make it several batches",
+        _ => "use a dataset (otto-mmap-write --dataset NAME)",
+    };
+    let message =
+        format!("request of {bytes} bytes: at most {FRAME_BYTES_MAX} are allowed; {cure}");
+    Error::new(ErrorKind::TooLarge, message)
 }
 
 fn connect(path: &Path) -> Result<UnixStream> {
