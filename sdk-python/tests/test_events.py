@@ -87,9 +87,9 @@ def test_what_is_not_there_any_more_is_told(server: otto.Server) -> None:
 class Proxy:
     """A server's stand-in, whose connections can be cut while the server goes on."""
 
-    def __init__(self, behind: str, path: str) -> None:
+    def __init__(self, behind: str, path: str, delay: float = 0) -> None:
         code = """if True:
-            import os, select, socket, sys
+            import os, select, socket, sys, time
             listener = socket.socket(socket.AF_UNIX)
             listener.bind(sys.argv[2])
             listener.listen()
@@ -113,13 +113,16 @@ class Proxy:
                         pairs[client], pairs[server] = server, client
                     elif one in pairs:
                         other = pairs[one]
-                        try: data = one.recv(1 << 16); other.sendall(data)
+                        try:
+                            data = one.recv(1 << 16)
+                            time.sleep(float(sys.argv[3]))
+                            other.sendall(data)
                         except OSError: data = b""
                         if not data:
                             for end in one, other: pairs.pop(end).close()
             """
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code, behind, path],
+            [sys.executable, "-c", code, behind, path, str(delay)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
@@ -179,6 +182,23 @@ def test_tasks_go_on_after_a_lost_connection(server: otto.Server, proxy: Proxy, 
             return found
 
     assert asyncio.run(main()) == list(range(300))
+
+
+def test_tasks_go_on_however_long_subscribing_takes(server: otto.Server, tmp_path) -> None:
+    """Longer than the event loop can be held up for."""
+    proxy = Proxy(server.socket or "", str(tmp_path / "proxy"), delay=0.01)
+
+    async def main() -> list[int]:
+        async with otto.OttoClient(tmp_path / "proxy").subscribe("k", timeout=10) as events:
+            found = []
+            for number in range(3):
+                proxy.cut()
+                otto.set("k", number)
+                found.append((await anext(events)).value)
+            return found
+
+    assert asyncio.run(main()) == [0, 1, 2]
+    proxy.close()
 
 
 def test_another_server_in_its_place(tmp_path) -> None:

@@ -4,7 +4,7 @@ use crate::hosts::Host;
 use crate::wire::{DEADLINE, Serving};
 use otto_core::socket::{Client, Event, EventKind, From, Gap, Options, Subscription};
 use otto_core::{Condition, Error, ErrorKind, Json, Key, Pattern, Values};
-use std::io;
+use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -21,6 +21,11 @@ struct Line {
 
 impl Line {
     fn to(server: &Path) -> Line {
+        Line::slow(server, Duration::ZERO)
+    }
+
+    /// One that takes its time, at least `delay` for each piece.
+    fn slow(server: &Path, delay: Duration) -> Line {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("line");
         let listener = UnixListener::bind(&path).unwrap();
@@ -33,7 +38,13 @@ impl Line {
                 for (from, to) in [(&client, &server), (&server, &client)] {
                     let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
                     thread::spawn(move || {
-                        let _ = io::copy(&mut from, &mut to);
+                        let mut piece = [0; 4096];
+                        while let Ok(count @ 1..) = from.read(&mut piece) {
+                            thread::sleep(delay);
+                            if to.write_all(&piece[..count]).is_err() {
+                                break;
+                            }
+                        }
                         let _ = to.shutdown(Shutdown::Write);
                     });
                 }
@@ -92,6 +103,28 @@ fn nothing_is_missing_and_nothing_comes_twice() {
     assert!(cuts > 10);
     let soon = Some(Instant::now() + Duration::from_millis(50));
     assert_eq!(events.next(soon, &mut || Ok(())).unwrap(), None);
+}
+
+/// Looks that are shorter than the way to the server and back, as those of an event loop are.
+#[test]
+fn short_looks_find_a_server_whose_answer_takes_longer() {
+    let serving = Serving::start();
+    let line = Line::slow(serving.path(), Duration::from_millis(6));
+    let mut events = resuming(&line.path, From::Now);
+    let mut client = Client::connect(serving.path()).unwrap();
+    for n in 1..=3 {
+        line.cut();
+        client.set(&key("n"), &Json::number(n), Condition::Always).unwrap();
+        let deadline = Instant::now() + DEADLINE;
+        let event = loop {
+            let look = Some(Instant::now() + Duration::from_millis(1));
+            if let Some(event) = events.next(look, &mut || Ok(())).unwrap() {
+                break event;
+            }
+            assert!(Instant::now() < deadline, "no event in time");
+        };
+        assert_eq!(event.value.unwrap().as_str(), n.to_string());
+    }
 }
 
 #[test]

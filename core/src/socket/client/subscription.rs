@@ -42,6 +42,16 @@ struct Place {
 struct Lost {
     since: Instant,
     error: Error,
+    /// The question whether the server is there, once it is on its way. It outlives a look that is
+    /// shorter than the answer takes.
+    asked: Option<Asked>,
+}
+
+/// A request to subscribe once more, whose reply has not come yet.
+#[derive(Debug)]
+struct Asked {
+    /// Whose numbers were asked for.
+    epoch: Json,
 }
 
 impl Subscription {
@@ -52,7 +62,8 @@ impl Subscription {
 
     pub(super) fn replaying(mut wire: Connection, pattern: &Pattern, from: From) -> Result<Self> {
         let deadline = wire.reply_deadline();
-        let (seq, epoch) = subscribe(&mut wire, pattern, from, deadline, &mut interrupt::check)?;
+        ask(&mut wire, pattern, from)?;
+        let (seq, epoch) = answer(&mut wire, deadline, &mut interrupt::check)?;
         let next = match from {
             From::Start => 1,
             From::Now => seq.saturating_add(1),
@@ -107,7 +118,7 @@ impl Subscription {
             if !self.resuming {
                 return Err(error);
             }
-            self.lost = Some(Lost { since: Instant::now(), error });
+            self.lost = Some(Lost { since: Instant::now(), error, asked: None });
         }
     }
 
@@ -136,14 +147,15 @@ impl Subscription {
     /// Looks for the server until it is there again.
     fn resume(&mut self, deadline: Option<Instant>, tick: Tick<'_>) -> Result<Resumed> {
         loop {
-            let (Some(lost), Some(place)) = (&self.lost, &mut self.place) else {
+            let (Some(lost), Some(place)) = (&mut self.lost, &mut self.place) else {
                 return Ok(Resumed::Goes);
             };
             let given_up = lost.since + RESUME_MAX;
             let mut stopped = false;
             let mut noticed = || tick().inspect_err(|_| stopped = true);
             let until = deadline.map_or(given_up, |deadline| deadline.min(given_up));
-            match place.find(&mut self.wire, until, &mut noticed) {
+            match place.find(&mut self.wire, &mut lost.asked, until, &mut noticed) {
+                Ok(Resumed::NotInTime) => {}
                 Ok(found) => {
                     self.lost = None;
                     return Ok(found);
@@ -176,17 +188,34 @@ enum Resumed {
 }
 
 impl Place {
-    /// Subscribes once more, on a new connection.
-    fn find(&mut self, wire: &mut Connection, until: Instant, tick: Tick<'_>) -> Result<Resumed> {
-        let mut from = From::Seq(self.next);
-        let mut known = self.epoch.clone();
+    /// Subscribes once more, on a new connection, or goes on with what was `asked` before.
+    fn find(
+        &mut self,
+        wire: &mut Connection,
+        asked: &mut Option<Asked>,
+        until: Instant,
+        tick: Tick<'_>,
+    ) -> Result<Resumed> {
         loop {
-            wire.reopen()?;
-            let (_, epoch) = subscribe(wire, &self.pattern, from, Some(until), tick)?;
+            let Asked { epoch: known } = match asked.take() {
+                Some(asked) => asked,
+                None => self.ask(wire, From::Seq(self.next), self.epoch.clone())?,
+            };
+            let mut stopped = false;
+            let mut noticed = || tick().inspect_err(|_| stopped = true);
+            let epoch = match answer(wire, Some(until), &mut noticed) {
+                Ok((_, epoch)) => epoch,
+                Err(error) => {
+                    let late = error.kind() == ErrorKind::TimedOut;
+                    if late || stopped {
+                        *asked = Some(Asked { epoch: known });
+                    }
+                    return if late && !stopped { Ok(Resumed::NotInTime) } else { Err(error) };
+                }
+            };
             if epoch != known {
                 // Numbers of another server: all its changes, from the first on.
-                from = From::Start;
-                known = epoch;
+                *asked = Some(self.ask(wire, From::Start, epoch)?);
             } else if known == self.epoch {
                 return Ok(Resumed::Goes);
             } else {
@@ -196,18 +225,22 @@ impl Place {
             }
         }
     }
+
+    fn ask(&self, wire: &mut Connection, from: From, epoch: Json) -> Result<Asked> {
+        wire.reopen()?;
+        ask(wire, &self.pattern, from)?;
+        Ok(Asked { epoch })
+    }
 }
 
-/// Subscribes, and returns the number of the last change so far and the server's epoch.
-fn subscribe(
-    wire: &mut Connection,
-    pattern: &Pattern,
-    from: From,
-    deadline: Option<Instant>,
-    tick: Tick<'_>,
-) -> Result<(u64, Json)> {
-    let request = Request::SubscribeFrom { from, pattern: pattern.as_str() };
-    let reply = wire.call(&request, deadline, tick)?.json()?;
+/// Asks for a subscription.
+fn ask(wire: &mut Connection, pattern: &Pattern, from: From) -> Result<()> {
+    wire.send(&Request::SubscribeFrom { from, pattern: pattern.as_str() })
+}
+
+/// The number of the last change so far and the server's epoch, once the subscription is made.
+fn answer(wire: &mut Connection, deadline: Option<Instant>, tick: Tick<'_>) -> Result<(u64, Json)> {
+    let reply = wire.receive(deadline, tick)?.of("").json()?;
     let (mut seq, mut epoch) = (None, None);
     for (name, member) in members(reply.as_str())?.0 {
         match name {
