@@ -43,6 +43,38 @@ fn a_value_above_the_limit_names_datasets_and_the_connection_stays() {
     assert_eq!(client.get(&key).unwrap(), None);
 }
 
+/// The wire has one status for all that is wrong, and the limits are the server's.
+#[test]
+fn what_is_above_a_limit_is_told_from_what_failed() {
+    let serving = small();
+    let mut client = Client::connect(serving.path()).unwrap();
+    let (key, list) = (Key::parse("a").unwrap(), Key::parse("l").unwrap());
+    let large = Json::string(&"x".repeat(1000));
+    let deep = Json::parse(&format!("{}{}", "[".repeat(128), "]".repeat(128))).unwrap();
+    let one = Operation::increment(&key, 1);
+    let (set, append) = (Operation::set(&key, &large), Operation::append(&list, &deep));
+    let many: Vec<_> = (0..16_385).map(|_| Operation::delete(&key)).collect();
+    let mut kind = |operations: &[Operation]| client.batch(operations).unwrap_err().kind();
+    assert_eq!(kind(&[one.clone(), set]), ErrorKind::TooLarge);
+    assert_eq!(kind(&[one, append]), ErrorKind::Usage);
+    let serving = Serving::start();
+    let mut client = Client::connect(serving.path()).unwrap();
+    assert_eq!(client.batch(&many).unwrap_err().kind(), ErrorKind::TooLarge);
+    assert_eq!(client.append(&list, &deep).unwrap_err().kind(), ErrorKind::Usage);
+    let large = Json::string(&"x".repeat(16 << 20));
+    let refused = [
+        client.set(&key, &large, Condition::Always),
+        client.publish(&key, &large),
+        client.append(&list, &large).map(drop),
+    ];
+    for error in refused.map(Result::unwrap_err) {
+        assert_eq!(error.kind(), ErrorKind::TooLarge, "{error}");
+    }
+    client.set(&key, &Json::string("text"), Condition::Always).unwrap();
+    assert_eq!(client.increment(&key, 1).unwrap_err().kind(), ErrorKind::Io);
+    assert_eq!(client.append(&key, &Json::number(1)).unwrap_err().kind(), ErrorKind::Io);
+}
+
 #[test]
 fn increments_and_keys_are_bounded_too() {
     let serving = small();

@@ -56,7 +56,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`ErrorKind::Io`] when the value under `key` is no list.
+    /// [`ErrorKind::Io`] when the value under `key` is no list; [`ErrorKind::TooLarge`] above a limit.
     pub fn append(&mut self, key: &Key, value: &Json) -> Result<u64> {
         let value = Cow::Borrowed(value.as_str());
         let answer = self.call(&Request::Append { key: key.as_str(), value })?;
