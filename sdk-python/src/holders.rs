@@ -5,7 +5,7 @@ use crate::fork::{self, PerProcess};
 use crate::tied::Tied;
 use otto_core::socket::{Client, Pending};
 use pyo3::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,7 +19,7 @@ pub(crate) enum Holder {
 
 impl Holder {
     pub(crate) fn this_thread() -> Holder {
-        Holder::Thread(rustix::thread::gettid().as_raw_nonzero().get())
+        Holder::Thread(gettid())
     }
 
     pub(crate) fn is_task(self) -> bool {
@@ -27,29 +27,105 @@ impl Holder {
     }
 }
 
-/// A lock of a server, and who holds it.
-type Claim = (PathBuf, String, Holder);
-
 /// Which of this process's threads and tasks have, or wait for, which lock of which server.
-static CLAIMS: PerProcess<Mutex<HashSet<Claim>>> = PerProcess::new();
+static CLAIMS: PerProcess<Mutex<Claims>> = PerProcess::new();
 
-fn claims(py: Python<'_>) -> MutexGuard<'static, HashSet<Claim>> {
+type Claims = HashMap<(PathBuf, String), HashMap<Holder, Claim>>;
+
+/// Where a lock was asked for.
+struct Claim {
+    thread: i32,
+    /// The task that ran there, if any.
+    task: Option<usize>,
+    /// By a block, or else by `acquire()`.
+    by_block: bool,
+}
+
+fn claims(py: Python<'_>) -> MutexGuard<'static, Claims> {
     CLAIMS.get(py).lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Notes that `holder` wants the lock; an error where it has it, or waits, already.
-pub(crate) fn claim(py: Python<'_>, server: PathBuf, name: String, holder: Holder) -> PyResult<()> {
-    let (who, how) = match holder {
-        Holder::Thread(_) => ("thread", ""),
-        Holder::Task(_) => ("task", ", or waits for it"),
+/// Notes that `holder`, in this thread, wants the lock; an error where it would wait for itself.
+pub(crate) fn claim(
+    py: Python<'_>,
+    server: PathBuf,
+    name: String,
+    slots: u32,
+    holder: Holder,
+    by_block: bool,
+) -> PyResult<()> {
+    let task = match holder {
+        Holder::Thread(_) => current_task(py)?,
+        Holder::Task(task) => Some(task),
     };
-    let message = format!("this {who} holds lock {name} already{how}: locks do not nest");
-    if claims(py).insert((server, name, holder)) { Ok(()) } else { Err(usage(py, message)) }
+    let claim = Claim { thread: gettid(), task, by_block };
+    let mut claims = claims(py);
+    let of_lock = claims.entry((server, name.clone())).or_default();
+    if let Some(message) = refusal(of_lock, &name, slots, holder, &claim) {
+        return Err(usage(py, message));
+    }
+    of_lock.insert(holder, claim);
+    Ok(())
+}
+
+/// Why `holder` would wait for ever, if it would.
+fn refusal(
+    others: &HashMap<Holder, Claim>,
+    name: &str,
+    slots: u32,
+    holder: Holder,
+    claim: &Claim,
+) -> Option<String> {
+    let this_thread = format!("this thread holds lock {name} already: locks do not nest");
+    let this_task =
+        format!("this task holds lock {name} already, or waits for it: locks do not nest");
+    if others.contains_key(&holder) {
+        return Some(if holder.is_task() { this_task } else { this_thread });
+    }
+    if holder.is_task() {
+        // What another task of the loop has it may still give back; a block around the loop not.
+        let around = others.get(&Holder::Thread(claim.thread))?;
+        let outside = around.task.is_none() && around.by_block;
+        return (around.task == claim.task || outside).then_some(this_thread);
+    }
+    if claim.task.is_some_and(|task| others.contains_key(&Holder::Task(task))) {
+        return Some(this_task);
+    }
+    let beside = others.iter().any(|(other, at)| other.is_task() && at.thread == claim.thread);
+    (beside && slots == 1).then(|| {
+        format!(
+            "a task of this thread holds lock {name}, or waits for it, and can't go on while the \
+             thread waits: use async with"
+        )
+    })
+}
+
+/// The task that runs in this thread.
+fn current_task(py: Python<'_>) -> PyResult<Option<usize>> {
+    // Where nobody has imported it, no loop of its runs.
+    let modules = py.import("sys")?.getattr("modules")?;
+    let asyncio = modules.call_method1("get", ("asyncio.events",))?;
+    if asyncio.is_none() || asyncio.call_method0("_get_running_loop")?.is_none() {
+        return Ok(None);
+    }
+    let task = py.import("asyncio")?.call_method0("current_task")?;
+    Ok((!task.is_none()).then(|| task.as_ptr().addr()))
 }
 
 /// Notes that `holder` has nothing of the lock any more.
 pub(crate) fn disclaim(py: Python<'_>, server: PathBuf, name: String, holder: Holder) {
-    claims(py).remove(&(server, name, holder));
+    let mut claims = claims(py);
+    let lock = (server, name);
+    if let Some(of_lock) = claims.get_mut(&lock) {
+        of_lock.remove(&holder);
+        if of_lock.is_empty() {
+            claims.remove(&lock);
+        }
+    }
+}
+
+fn gettid() -> i32 {
+    rustix::thread::gettid().as_raw_nonzero().get()
 }
 
 /// What a holder has.

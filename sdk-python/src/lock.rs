@@ -38,7 +38,9 @@ pub(crate) struct Lock {
 /// can tell a late holder from the present one. The lock is bound to a connection of its own:
 /// whatever ends this process frees it, and a forked child does not have it. It does not nest:
 /// asking for what this thread holds already is an error. `acquire()` and `release()` do the same
-/// without a block; in coroutines it is `async with`, and each task acquires for itself.
+/// without a block; in coroutines it is `async with`, and each task acquires for itself. Asking
+/// there by `with` for what the task has by `async with`, or by `async with` within an event loop
+/// around which there is a `with`, is an error too: it would wait for itself.
 ///
 /// A block gives back what it took wherever it ends, also in another thread or task than it began
 /// in, as that of a generator may. Where several blocks of one object are open, as with `slots` or
@@ -162,12 +164,19 @@ impl Lock {
         holders
     }
 
-    fn claim(&self, py: Python<'_>, holder: Holder) -> PyResult<()> {
-        holders::claim(py, self.server.clone(), self.name.clone(), holder)
+    fn claim(&self, py: Python<'_>, holder: Holder, by_block: bool) -> PyResult<()> {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        holders::claim(py, server, name, self.slots, holder, by_block)
     }
 
     fn disclaim(&self, py: Python<'_>, holder: Holder) {
         holders::disclaim(py, self.server.clone(), self.name.clone(), holder);
+    }
+
+    fn wait(&self, py: Python<'_>, by_block: bool) -> PyResult<u64> {
+        let holder = Holder::this_thread();
+        self.claim(py, holder, by_block)?;
+        self.take(py, holder).inspect_err(|_| self.disclaim(py, holder))
     }
 
     fn take(&self, py: Python<'_>, holder: Holder) -> PyResult<u64> {
@@ -250,9 +259,7 @@ impl Lock {
 impl Lock {
     /// Waits for the lock and returns its token.
     fn acquire(&self, py: Python<'_>) -> PyResult<u64> {
-        let holder = Holder::this_thread();
-        self.claim(py, holder)?;
-        self.take(py, holder).inspect_err(|_| self.disclaim(py, holder))
+        self.wait(py, false)
     }
 
     /// Gives back what this thread holds.
@@ -282,7 +289,7 @@ impl Lock {
     }
 
     fn __enter__(&self, py: Python<'_>) -> PyResult<u64> {
-        let token = self.acquire(py)?;
+        let token = self.wait(py, true)?;
         self.holders().entered(Holder::this_thread());
         Ok(token)
     }
@@ -312,7 +319,7 @@ impl Lock {
     /// Asks for the lock on behalf of a task; the descriptor to watch for the answer.
     fn _ask(&self, py: Python<'_>, task: usize) -> PyResult<RawFd> {
         let holder = Holder::Task(task);
-        self.claim(py, holder)?;
+        self.claim(py, holder, true)?;
         self.ask(py, holder).inspect_err(|_| self.disclaim(py, holder))
     }
 

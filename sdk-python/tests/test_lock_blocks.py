@@ -202,3 +202,88 @@ def test_a_block_that_gave_back_before_takes_nothing_from_others(server: otto.Se
         lock.acquire()
     assert held() == 0
     thread.join(10)
+
+
+def test_blocks_of_both_kinds_do_not_nest(server: otto.Server) -> None:
+    lock = otto.lock("db")
+
+    async def inner() -> None:
+        for other in lock, otto.lock("db"):
+            async with other:
+                for again in lock, otto.lock("db"):
+                    with pytest.raises(otto.UsageError, match=r"task holds lock db already.*nest"):
+                        again.acquire()
+                with otto.lock("other"):
+                    pass
+            with other:
+                for again in lock, otto.lock("db"):
+                    with pytest.raises(otto.UsageError, match="thread holds lock db already"):
+                        await again.__aenter__()
+
+    async def outer() -> None:
+        with pytest.raises(otto.UsageError, match=r"thread holds lock db already.*nest"):
+            async with otto.lock("db"):
+                pass
+        with pytest.raises(otto.UsageError, match="nest"):
+            await asyncio.create_task(lock.__aenter__())
+        async with otto.lock("other"):
+            pass
+
+    asyncio.run(inner())
+    with lock:
+        asyncio.run(outer())
+    asyncio.run(inner())
+    assert held() == 0
+
+
+def test_a_thread_does_not_wait_for_its_own_tasks(server: otto.Server) -> None:
+    async def other(entered: asyncio.Event, leave: asyncio.Event, slots: int) -> None:
+        async with otto.lock("db", slots):
+            entered.set()
+            await leave.wait()
+
+    async def main() -> None:
+        for slots in 1, 2:
+            entered, leave = asyncio.Event(), asyncio.Event()
+            task = asyncio.create_task(other(entered, leave, slots))
+            await entered.wait()
+            if slots == 1:
+                with pytest.raises(otto.UsageError, match=r"a task of this thread.*async with"):
+                    otto.lock("db").acquire()
+                acquired = asyncio.create_task(asyncio.to_thread(otto.lock("db").acquire))
+            else:
+                with otto.lock("db", slots):
+                    assert held() == 2
+            leave.set()
+            await task
+            if slots == 1:
+                assert await acquired > 0
+                del acquired
+                gc.collect()
+
+    asyncio.run(main())
+
+
+def test_tasks_wait_for_what_their_thread_gives_back(server: otto.Server) -> None:
+    """By another task, or by hand."""
+    lock = otto.lock("db")
+
+    async def work() -> int:
+        async with otto.lock("db", timeout=10) as token:
+            return token
+
+    async def main() -> None:
+        with lock as first:
+            waiting = asyncio.create_task(work())
+            await asyncio.sleep(0)
+        assert await waiting > first
+
+    async def release() -> None:
+        waiting = asyncio.create_task(work())
+        await asyncio.sleep(0)
+        lock.release()
+        assert await waiting > 0
+
+    asyncio.run(main())
+    lock.acquire()
+    asyncio.run(release())
