@@ -9,6 +9,7 @@ use crate::keys::Keys;
 use crate::records::{Cut, Records, bad};
 use crate::stream::{Mode, location};
 use crate::turns::{Turn, Turns};
+use crate::waiter::Waiter;
 use otto_core::run::variable;
 use pyo3::exceptions::PyStopAsyncIteration;
 use pyo3::prelude::*;
@@ -23,8 +24,8 @@ pub(crate) struct RecordReader {
     reading: Turns<Reading>,
     /// Tells the thread whose turn it is that the stream is closed.
     closing: Arc<AtomicBool>,
-    /// A task of an event loop waits for a record.
-    awaited: AtomicBool,
+    /// A task of an event loop that waits for a record.
+    waiter: Waiter,
     /// The [generation](fork::generation) that began to read; 0 before.
     owner: AtomicU32,
     mode: Mode,
@@ -56,7 +57,7 @@ impl RecordReader {
         Ok(RecordReader {
             reading: Turns::new(Reading { records, keys: Keys::default() }),
             closing,
-            awaited: AtomicBool::new(false),
+            waiter: Waiter::default(),
             owner: AtomicU32::new(0),
             mode,
             timeout,
@@ -92,12 +93,13 @@ impl RecordReader {
 
     /// Closes the stream: its writer will find that nobody reads. Who waits for a record is told
     /// that it has ended.
-    fn close(&self) {
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.closing.store(true, Ordering::Relaxed);
         // Whoever has the turn closes it; in a forked child nobody may, and nobody reads either.
         if let Some(mut reading) = self.reading.try_take() {
             reading.records.close();
         }
+        self.waiter.wake(py)
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -105,8 +107,8 @@ impl RecordReader {
     }
 
     #[pyo3(signature = (*_exception))]
-    fn __exit__(&self, _exception: &Bound<'_, PyTuple>) {
-        self.close();
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        self.close(py)
     }
 
     /// The next record if it was read already, else `...`.
@@ -132,19 +134,14 @@ impl RecordReader {
     }
 
     /// Begins the wait of a task, of which there is one at a time.
-    fn _await(&self, py: Python<'_>) -> PyResult<()> {
-        if self.awaited.swap(true, Ordering::Relaxed) {
-            return Err(usage(
-                py,
-                "another task waits for a record of this stream: have one task read and hand records on",
-            ));
-        }
-        Ok(())
+    fn _await(&self, wait: &Bound<'_, PyAny>) -> PyResult<()> {
+        let taken = "another task waits for a record of this stream: have one task read and hand records on";
+        self.waiter.begin(wait, taken)
     }
 
     /// Ends the wait of a task.
-    fn _awaited(&self) {
-        self.awaited.store(false, Ordering::Relaxed);
+    fn _awaited(&self, wait: &Bound<'_, PyAny>) {
+        self.waiter.end(wait);
     }
 
     #[getter]

@@ -44,6 +44,7 @@ mod subscription;
 mod tied;
 mod turns;
 mod values;
+mod waiter;
 
 use pyo3::prelude::*;
 

@@ -6,6 +6,7 @@ use crate::crossing::{blocking, deadline};
 use crate::errors::{lift, to_python, usage};
 use crate::fork;
 use crate::turns::{Turn, Turns};
+use crate::waiter::Waiter;
 use otto_core::socket::{self, Client, From};
 use otto_core::{Error, ErrorKind, Pattern};
 use pyo3::exceptions::{PyException, PyStopAsyncIteration};
@@ -14,7 +15,6 @@ use pyo3::types::{PyEllipsis, PyRange, PyTuple};
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long a lost server is looked for without giving way to an event loop.
@@ -29,8 +29,8 @@ pub(crate) struct Subscription {
     /// `None` once it is closed.
     events: Turns<Option<socket::Subscription>>,
     closed: AtomicBool,
-    /// What a task of an event loop waits with. Locked with the GIL held only.
-    waiter: Mutex<Option<Py<PyAny>>>,
+    /// A task of an event loop that waits.
+    waiter: Waiter,
     pattern: String,
     timeout: Option<f64>,
     /// The process that subscribed: a forked child reading too would take its parent's events.
@@ -103,7 +103,7 @@ impl Subscription {
         Ok(Subscription {
             events: Turns::new(Some(events.resuming(true))),
             closed: AtomicBool::new(false),
-            waiter: Mutex::new(None),
+            waiter: Waiter::default(),
             pattern: pattern.to_owned(),
             timeout,
             owner: fork::generation(),
@@ -194,11 +194,7 @@ impl Subscription {
         if let Some(mut events) = self.events.try_take() {
             *events = None;
         }
-        let waiter = self.waiter.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match waiter {
-            Some(waiter) => waiter.call_method0(py, "wake").map(drop),
-            None => Ok(()),
-        }
+        self.waiter.wake(py)
     }
 
     fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -246,21 +242,14 @@ impl Subscription {
     }
 
     /// Begins the wait of a task, of which there is one at a time.
-    fn _await(&self, py: Python<'_>, waiter: Py<PyAny>) -> PyResult<()> {
-        let mut held = self.waiter.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.is_some() {
-            return Err(usage(
-                py,
-                "another task waits for these events: have one task read and hand events on",
-            ));
-        }
-        *held = Some(waiter);
-        Ok(())
+    fn _await(&self, wait: &Bound<'_, PyAny>) -> PyResult<()> {
+        let taken = "another task waits for these events: have one task read and hand events on";
+        self.waiter.begin(wait, taken)
     }
 
     /// Ends the wait of a task.
-    fn _awaited(&self) {
-        *self.waiter.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    fn _awaited(&self, wait: &Bound<'_, PyAny>) {
+        self.waiter.end(wait);
     }
 
     #[getter]

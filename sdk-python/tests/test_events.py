@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
+from typing import Any
 
 import otto
 import pytest
@@ -388,3 +390,59 @@ def test_barriers_in_tasks(server: otto.Server) -> None:
             await otto.barrier_async("b", 2, 0.02)
 
     asyncio.run(main())
+
+
+def abandoned(coroutine: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
+    """A task that waits for ever, its loop being closed."""
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    task = loop.create_task(coroutine)
+    # Once through the loop it waits.
+    for _ in range(3):
+        loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    return task
+
+
+def test_a_task_whose_loop_was_closed_keeps_nobody_away(server: otto.Server) -> None:
+    async def read() -> object:
+        return (await anext(events)).value
+
+    for way in "close", "task", "destroyed":
+        events = otto.subscribe("k", timeout=10)
+        task = abandoned(read())
+        if way != "close":
+
+            async def main(left: list[asyncio.Task[object]]) -> None:
+                reading = asyncio.create_task(read())
+                await asyncio.sleep(0)
+                # The wait that has gone must not end the other's.
+                left.clear()
+                gc.collect()
+                with pytest.raises(otto.UsageError, match="another task"):
+                    await anext(events)
+                otto.set("k", way)
+                assert await reading == way
+
+            left = [task]
+            if way == "destroyed":
+                del task
+            asyncio.run(main(left))
+        events.close()
+        assert list(events) == []
+
+
+def test_a_stream_whose_reader_s_loop_was_closed(server: otto.Server) -> None:
+    records = otto.input_pipe("s", timeout=10)
+    task = abandoned(records.aread())
+
+    def write() -> None:
+        with otto.output_pipe("s") as out:
+            out.write(1)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert asyncio.run(records.aread()) == 1
+    writer.join(10)
+    records.close()
+    del task

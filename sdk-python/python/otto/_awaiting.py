@@ -78,7 +78,7 @@ def client_barrier(server: Any, name: str, count: int, timeout: float | None) ->
 
 
 async def _reply(pending: Any, timeout: float | None) -> Any:
-    deadline = None if timeout is None else loop().time() + timeout + GRACE
+    deadline = after(timeout, GRACE)
     try:
         while (reply := pending.reply()) is ...:
             if not await Wait(pending.fileno()).until(deadline):
@@ -90,8 +90,7 @@ async def _reply(pending: Any, timeout: float | None) -> Any:
 
 async def acquire(lock: Any) -> object:
     """What `async with` does first: the lock's token, once this task has it."""
-    task, timeout = _task(), lock._timeout
-    deadline = None if timeout is None else loop().time() + timeout + GRACE
+    task, deadline = _task(), after(lock._timeout, GRACE)
     descriptor = lock._ask(task)
     try:
         while (token := lock._answer(task)) is ...:
@@ -117,8 +116,7 @@ async def next_event(events: Any) -> object:
     event = events._at_hand()
     if event is not ...:
         return event
-    timeout = events._timeout
-    deadline = None if timeout is None else loop().time() + timeout
+    deadline = after(events._timeout)
     while True:
         descriptor = events._descriptor()
         wait = Wait(descriptor if descriptor >= 0 else None)
@@ -130,7 +128,7 @@ async def next_event(events: Any) -> object:
         try:
             ready = await wait.until(deadline)
         finally:
-            events._awaited()
+            events._awaited(wait)
         event = events._at_hand()
         if event is not ...:
             return event
@@ -152,6 +150,15 @@ def _task() -> int:
     import asyncio
 
     return id(asyncio.current_task())
+
+
+def after(timeout: float | None, grace: float = 0.0) -> float | None:
+    """When the loop's clock is so much further, None for never."""
+    try:
+        return None if timeout is None else loop().time() + timeout + grace
+    except OverflowError:
+        # More than a float can hold is for ever.
+        return None
 
 
 def loop() -> Any:
@@ -209,7 +216,15 @@ class Wait:
 
     def wake(self) -> None:
         """Ends the wait, from any thread."""
-        self._loop.call_soon_threadsafe(self._end, True)
+        try:
+            self._loop.call_soon_threadsafe(self._end, True)
+        except RuntimeError:
+            if not self.is_over():
+                raise
+
+    def is_over(self) -> bool:
+        """Whether nobody waits any more, the loop being closed."""
+        return bool(self._loop.is_closed())
 
     def _end(self, ready: bool) -> None:
         if not self._future.done():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from otto import _otto
 from otto._awaiting import Wait as _Wait
-from otto._awaiting import loop as _loop
+from otto._awaiting import after as _after
 
 # InputPipe[str], as the stubs have it.
 _GenericAlias = type(list[int])
@@ -82,7 +82,7 @@ class InputPipe(_otto.RecordReader):
     wait. Both ways may take turns.
     """
 
-    __slots__ = ("_wait",)
+    __slots__ = ()
     __class_getitem__ = classmethod(_GenericAlias)
 
     def __aiter__(self) -> InputPipe:
@@ -92,18 +92,13 @@ class InputPipe(_otto.RecordReader):
         record = self._at_hand()
         if record is not ...:
             return record
-        self._await()
-        try:
-            timeout = self._timeout
-            deadline = None if timeout is None else _loop().time() + timeout
-            while True:
-                if not await self._readable(deadline):
-                    raise self._late()
-                record = self._arrived()
-                if record is not ...:
-                    return record
-        finally:
-            self._awaited()
+        deadline = _after(self._timeout)
+        while True:
+            if not await self._readable(deadline):
+                raise self._late()
+            record = self._arrived()
+            if record is not ...:
+                return record
 
     async def aread(self) -> object:
         """The next record; None at the end of the stream.
@@ -115,16 +110,6 @@ class InputPipe(_otto.RecordReader):
         except StopAsyncIteration:
             return None
 
-    def close(self) -> None:
-        """Closes the stream: its writer will find that nobody reads.
-
-        Who waits for a record is told that the stream has ended.
-        """
-        super().close()
-        wait = getattr(self, "_wait", None)
-        if wait is not None:
-            wait.wake()
-
     async def __aenter__(self) -> InputPipe:
         return self
 
@@ -135,11 +120,16 @@ class InputPipe(_otto.RecordReader):
         descriptor = self._descriptor()
         if descriptor < 0:
             return True
-        self._wait = wait = _Wait(descriptor)
+        wait = _Wait(descriptor)
         try:
-            return await wait.until(deadline, write=False)
+            self._await(wait)
+        except BaseException:
+            wait.close()
+            raise
+        try:
+            return await wait.until(deadline)
         finally:
-            self._wait = None
+            self._awaited(wait)
 
 
 class OutputPipe(_otto.RecordWriter):
