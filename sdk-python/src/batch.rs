@@ -1,5 +1,6 @@
 //! `otto.batch()`: several changes, all of them or none.
 
+use crate::arguments::{Revision, Seconds, Step, Text};
 use crate::convert::{from_json, to_json};
 use crate::errors::{lift, usage};
 use crate::functions::scoped;
@@ -81,12 +82,12 @@ impl Batch {
     fn set(
         &self,
         py: Python<'_>,
-        name: &str,
+        name: Text<'_>,
         value: &Bound<'_, PyAny>,
         scope: &str,
         if_absent: bool,
-        if_revision: Option<u64>,
-        ttl: Option<f64>,
+        if_revision: Option<Revision>,
+        ttl: Option<Seconds>,
     ) -> PyResult<()> {
         let condition = values::condition(py, if_absent, if_revision)?;
         let task = self.task_name.as_ref().map(Option::as_deref);
@@ -95,19 +96,19 @@ impl Batch {
     }
 
     /// Removes `key`; where there is none, that is no failure.
-    fn delete(&self, py: Python<'_>, key: &str) -> PyResult<()> {
-        self.add(py, Operation::delete(&lift(py, Key::parse(key))?))
+    fn delete(&self, py: Python<'_>, key: Text<'_>) -> PyResult<()> {
+        self.add(py, Operation::delete(&lift(py, Key::parse(&key))?))
     }
 
     /// Adds `by` to the integer under `key`, absent being 0.
-    #[pyo3(signature = (key, by=1))]
-    fn incr(&self, py: Python<'_>, key: &str, by: i64) -> PyResult<()> {
-        self.add(py, Operation::increment(&lift(py, Key::parse(key))?, by))
+    #[pyo3(signature = (key, by=Step(1)), text_signature = "($self, key, by=1)")]
+    fn incr(&self, py: Python<'_>, key: Text<'_>, by: Step) -> PyResult<()> {
+        self.add(py, Operation::increment(&lift(py, Key::parse(&key))?, by.0))
     }
 
     /// Adds `value` at the end of the list under `key`.
-    fn append(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
-        let key = lift(py, Key::parse(key))?;
+    fn append(&self, py: Python<'_>, key: Text<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        let key = lift(py, Key::parse(&key))?;
         self.add(py, Operation::append(&key, &to_json(value)?))
     }
 
@@ -173,7 +174,7 @@ pub(crate) fn set_operation(
     key: &Key,
     value: &Bound<'_, PyAny>,
     condition: Condition,
-    ttl: Option<f64>,
+    ttl: Option<Seconds>,
 ) -> PyResult<Operation> {
     let operation = Operation::set(key, &to_json(value)?);
     let operation = match condition {

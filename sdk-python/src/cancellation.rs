@@ -1,5 +1,6 @@
 //! `otto.cancel()` and `otto.cancelled()`.
 
+use crate::arguments::Text;
 use crate::errors::lift;
 use crate::fork;
 use crate::place::Place;
@@ -105,12 +106,12 @@ pub(crate) fn server_changed() {
 /// cancel build True
 #[pyfunction]
 #[pyo3(signature = (task=None))]
-pub(crate) fn cancel(py: Python<'_>, task: Option<&str>) -> PyResult<()> {
+pub(crate) fn cancel(py: Python<'_>, task: Option<Text<'_>>) -> PyResult<()> {
     cancel_at(py, lift(py, Place::server(None, "cancel"))?, task)
 }
 
-pub(crate) fn cancel_at(py: Python<'_>, server: PathBuf, task: Option<&str>) -> PyResult<()> {
-    let task = lift(py, task.map(TaskName::parse).transpose())?;
+pub(crate) fn cancel_at(py: Python<'_>, server: PathBuf, task: Option<Text<'_>>) -> PyResult<()> {
+    let task = lift(py, task.as_deref().map(TaskName::parse).transpose())?;
     Place::with_client(py, server, |client, _| client.cancel(task.as_ref()))
 }
 

@@ -1,5 +1,6 @@
 //! `otto.OttoClient`: the seed's class, grown up.
 
+use crate::arguments::{Count, Revision, Seconds, Step, Text};
 use crate::batch::Batch;
 use crate::cancellation::{Watch, cancel_at};
 use crate::errors::lift;
@@ -11,6 +12,7 @@ use otto_core::run::Environment;
 use otto_core::{Key, TaskName};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// A client of one server: `OTTO_SOCKET` unless `socket_path` is given.
@@ -42,19 +44,19 @@ pub(crate) struct OttoClient {
 impl OttoClient {
     #[new]
     #[pyo3(signature = (socket_path=None, task_name=None))]
-    fn new(socket_path: Option<PathBuf>, task_name: Option<String>) -> OttoClient {
+    fn new(socket_path: Option<PathBuf>, task_name: Option<Text<'_>>) -> OttoClient {
         let environment = Environment::from_process();
         OttoClient {
             socket_path: socket_path.or(environment.socket),
-            task_name: task_name.or(environment.task_name),
+            task_name: task_name.map(|task| task.0.to_owned()).or(environment.task_name),
             cancelled: Watch::new(),
         }
     }
 
     /// The server's path; None where there is no server.
     #[getter]
-    fn socket_path(&self) -> Option<&str> {
-        self.socket_path.as_deref().and_then(Path::to_str)
+    fn socket_path(&self) -> Option<&OsStr> {
+        self.socket_path.as_deref().map(Path::as_os_str)
     }
 
     /// Stores `value` under `<task_name>.<key>` and returns True; see `otto.set`.
@@ -62,16 +64,16 @@ impl OttoClient {
     fn set(
         &self,
         py: Python<'_>,
-        key: &str,
+        key: Text<'_>,
         value: &Bound<'_, PyAny>,
         if_absent: bool,
-        if_revision: Option<u64>,
-        ttl: Option<f64>,
+        if_revision: Option<Revision>,
+        ttl: Option<Seconds>,
     ) -> PyResult<bool> {
         let condition = values::condition(py, if_absent, if_revision)?;
         let key = match &self.task_name {
-            Some(task) => Key::parse(key).and_then(|key| Key::parse(&format!("{task}.{key}"))),
-            None => Key::parse(key),
+            Some(task) => Key::parse(&key).and_then(|key| Key::parse(&format!("{task}.{key}"))),
+            None => Key::parse(&key),
         };
         let key = lift(py, key)?;
         match ttl {
@@ -86,7 +88,7 @@ impl OttoClient {
     fn get<'py>(
         &self,
         py: Python<'py>,
-        key: &str,
+        key: Text<'_>,
         default: Option<Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let default = default.unwrap_or_else(|| py.None().into_bound(py));
@@ -108,7 +110,7 @@ impl OttoClient {
     fn get_with_revision<'py>(
         &self,
         py: Python<'py>,
-        key: &str,
+        key: Text<'_>,
     ) -> PyResult<(u64, Bound<'py, PyAny>)> {
         values::get_with_revision(py, &self.place(py)?, key)
     }
@@ -118,42 +120,42 @@ impl OttoClient {
     fn wait<'py>(
         &self,
         py: Python<'py>,
-        key: &str,
-        timeout: Option<f64>,
+        key: Text<'_>,
+        timeout: Option<Seconds>,
         default: Fallback<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
         values::wait(py, &self.place(py)?, key, timeout, default)
     }
 
     /// The keys that match `pattern`, sorted.
-    #[pyo3(signature = (pattern="*"))]
-    fn list_keys(&self, py: Python<'_>, pattern: &str) -> PyResult<Vec<String>> {
+    #[pyo3(signature = (pattern=Text("*")), text_signature = "($self, pattern='*')")]
+    fn list_keys(&self, py: Python<'_>, pattern: Text<'_>) -> PyResult<Vec<String>> {
         values::list_keys(py, &self.place(py)?, pattern)
     }
 
     /// Removes `key`; raises `NotFound` where there is none.
-    fn delete(&self, py: Python<'_>, key: &str) -> PyResult<()> {
+    fn delete(&self, py: Python<'_>, key: Text<'_>) -> PyResult<()> {
         values::delete(py, &self.place(py)?, key)
     }
 
     /// Adds `by` to the integer under `key` and returns the sum.
-    #[pyo3(signature = (key, by=1))]
-    fn incr(&self, py: Python<'_>, key: &str, by: i64) -> PyResult<i64> {
+    #[pyo3(signature = (key, by=Step(1)), text_signature = "($self, key, by=1)")]
+    fn incr(&self, py: Python<'_>, key: Text<'_>, by: Step) -> PyResult<i64> {
         values::incr(py, &self.place(py)?, key, by)
     }
 
     /// Tells the subscribers of `channel`; nothing is stored.
-    fn publish(&self, py: Python<'_>, channel: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+    fn publish(&self, py: Python<'_>, channel: Text<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
         values::publish(py, self.path(py)?, channel, value)
     }
 
     /// Adds `value` at the end of the list under `key` and returns its length.
-    fn append(&self, py: Python<'_>, key: &str, value: &Bound<'_, PyAny>) -> PyResult<u64> {
+    fn append(&self, py: Python<'_>, key: Text<'_>, value: &Bound<'_, PyAny>) -> PyResult<u64> {
         values::append(py, &self.place(py)?, key, value)
     }
 
     /// How many seconds `key` will still be there, None where nothing removes it.
-    fn ttl(&self, py: Python<'_>, key: &str) -> PyResult<Option<f64>> {
+    fn ttl(&self, py: Python<'_>, key: Text<'_>) -> PyResult<Option<f64>> {
         values::ttl(py, self.path(py)?, key)
     }
 
@@ -164,28 +166,37 @@ impl OttoClient {
 
     /// Every change of what matches `pattern`; see `otto.subscribe`.
     #[pyo3(
-        signature = (pattern="*", *, from_=Start::NOW, timeout=None),
+        signature = (pattern=Text("*"), *, from_=Start::NOW, timeout=None),
         text_signature = "($self, pattern='*', *, from_='now', timeout=None)"
     )]
     fn subscribe(
         &self,
         py: Python<'_>,
-        pattern: &str,
+        pattern: Text<'_>,
         from_: Start,
-        timeout: Option<f64>,
+        timeout: Option<Seconds>,
     ) -> PyResult<Subscription> {
         Subscription::open(py, &self.path(py)?, pattern, from_, timeout)
     }
 
     /// The lock `name` of the run; see `otto.lock`.
-    #[pyo3(signature = (name, slots=1, timeout=None))]
-    fn lock(&self, py: Python<'_>, name: &str, slots: i64, timeout: Option<f64>) -> PyResult<Lock> {
+    #[pyo3(
+        signature = (name, slots=Count::ONE, timeout=None),
+        text_signature = "($self, name, slots=1, timeout=None)"
+    )]
+    fn lock(
+        &self,
+        py: Python<'_>,
+        name: Text<'_>,
+        slots: Count,
+        timeout: Option<Seconds>,
+    ) -> PyResult<Lock> {
         Lock::new(py, self.path(py)?, name, slots, timeout)
     }
 
     /// Who holds the locks that match `pattern`; see `otto.locks`.
-    #[pyo3(signature = (pattern="*"))]
-    fn locks<'py>(&self, py: Python<'py>, pattern: &str) -> PyResult<Bound<'py, PyAny>> {
+    #[pyo3(signature = (pattern=Text("*")), text_signature = "($self, pattern='*')")]
+    fn locks<'py>(&self, py: Python<'py>, pattern: Text<'_>) -> PyResult<Bound<'py, PyAny>> {
         locks_at(py, self.path(py)?, pattern)
     }
 
@@ -194,16 +205,16 @@ impl OttoClient {
     fn barrier(
         &self,
         py: Python<'_>,
-        name: &str,
-        count: i64,
-        timeout: Option<f64>,
+        name: Text<'_>,
+        count: Count,
+        timeout: Option<Seconds>,
     ) -> PyResult<u32> {
         barrier_at(py, &self.path(py)?, name, count, timeout)
     }
 
     /// Asks `task`, or the whole run, to end; see `otto.cancel`.
     #[pyo3(signature = (task=None))]
-    fn cancel(&self, py: Python<'_>, task: Option<&str>) -> PyResult<()> {
+    fn cancel(&self, py: Python<'_>, task: Option<Text<'_>>) -> PyResult<()> {
         cancel_at(py, self.path(py)?, task)
     }
 
@@ -222,15 +233,15 @@ impl OttoClient {
     fn wait_async<'py>(
         &self,
         py: Python<'py>,
-        key: &str,
-        timeout: Option<f64>,
+        key: Text<'_>,
+        timeout: Option<Seconds>,
         default: Fallback<'py>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let (module, server) = (py.import("otto._awaiting")?, self.path(py)?);
         match default {
-            Fallback::Raise => module.call_method1("client_wait", (server, key, timeout)),
+            Fallback::Raise => module.call_method1("client_wait", (server, key.0, timeout)),
             Fallback::Use(default) => {
-                module.call_method1("client_wait", (server, key, timeout, default))
+                module.call_method1("client_wait", (server, key.0, timeout, default))
             }
         }
     }
@@ -240,12 +251,13 @@ impl OttoClient {
     fn barrier_async<'py>(
         &self,
         py: Python<'py>,
-        name: &str,
-        count: i64,
-        timeout: Option<f64>,
+        name: Text<'_>,
+        count: Bound<'py, PyAny>,
+        timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let server = self.path(py)?;
-        py.import("otto._awaiting")?.call_method1("client_barrier", (server, name, count, timeout))
+        py.import("otto._awaiting")?
+            .call_method1("client_barrier", (server, name.0, count, timeout))
     }
 
     /// Figures about the server, as a dict.

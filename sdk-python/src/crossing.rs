@@ -1,5 +1,6 @@
 //! The one way from Python into calls that may block, and back.
 
+use crate::arguments::Seconds;
 use crate::errors::{to_python, usage};
 use otto_core::{Error, ErrorKind, Result, Tick};
 use pyo3::prelude::*;
@@ -52,8 +53,8 @@ pub(crate) fn check_signals() -> Result<()> {
 }
 
 /// When a call given `timeout` seconds has to end; `None` waits for ever.
-pub(crate) fn deadline(py: Python<'_>, timeout: Option<f64>) -> PyResult<Option<Instant>> {
-    let Some(seconds) = timeout else { return Ok(None) };
+pub(crate) fn deadline(py: Python<'_>, timeout: Option<Seconds>) -> PyResult<Option<Instant>> {
+    let Some(Seconds(seconds)) = timeout else { return Ok(None) };
     match Duration::try_from_secs_f64(seconds.max(0.0)) {
         _ if seconds.is_nan() => Err(usage(py, "timeout is NaN: give seconds")),
         // More than an Instant can hold is for ever.

@@ -1,5 +1,6 @@
 //! What `otto.create_dataset()` fills: memory that becomes a dataset.
 
+use crate::arguments::Text;
 use crate::buffer::{Buffer, Building, Memory};
 use crate::crossing::blocking;
 use crate::datasets::{identify, spill};
@@ -33,14 +34,14 @@ impl DatasetMemory {
     #[new]
     fn new(
         py: Python<'_>,
-        name: &str,
+        name: Text<'_>,
         format: &str,
         item_size: usize,
         dtype: &Bound<'_, PyAny>,
         shape: &Bound<'_, PyAny>,
         spill: bool,
     ) -> PyResult<PyClassInitializer<DatasetMemory>> {
-        let (run, name) = identify(py, name)?;
+        let (run, name) = identify(py, &name)?;
         let layout = Layout::new(format, item_size, &lengths(shape)?).ok_or_else(|| {
             let message = format!("shape {shape} is beyond any memory, or of over 64 dimensions");
             usage(py, message)

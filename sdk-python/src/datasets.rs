@@ -1,6 +1,7 @@
 //! What datasets there are, and reading one without a copy. What numpy and Arrow have to do with
 //! that is in `otto/_datasets.py`.
 
+use crate::arguments::Text;
 use crate::buffer::{Buffer, Memory, view};
 use crate::convert::from_json;
 use crate::crossing::blocking;
@@ -36,7 +37,10 @@ pub(crate) fn spill(wanted: bool) -> Spill {
 /// >>> bytes(view), view.readonly
 /// (b'abc', True)
 #[pyfunction]
-pub(crate) fn get_dataset<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyMemoryView>> {
+pub(crate) fn get_dataset<'py>(
+    py: Python<'py>,
+    name: Text<'_>,
+) -> PyResult<Bound<'py, PyMemoryView>> {
     view(Bound::new(py, OpenDataset::new(py, name)?)?.as_super())
 }
 
@@ -67,8 +71,8 @@ pub(crate) fn list_datasets(py: Python<'_>) -> PyResult<Vec<String>> {
 /// ...     otto.list_datasets(), bytes(view)
 /// ([], b'abc')
 #[pyfunction]
-pub(crate) fn remove_dataset(py: Python<'_>, name: &str) -> PyResult<()> {
-    let (run, name) = identify(py, name)?;
+pub(crate) fn remove_dataset(py: Python<'_>, name: Text<'_>) -> PyResult<()> {
+    let (run, name) = identify(py, &name)?;
     blocking(py, |_| region::Dataset::remove(run, &name))
 }
 
@@ -83,8 +87,8 @@ pub(crate) struct OpenDataset {
 #[pymethods]
 impl OpenDataset {
     #[new]
-    fn new(py: Python<'_>, name: &str) -> PyResult<PyClassInitializer<OpenDataset>> {
-        let (run, name) = identify(py, name)?;
+    fn new(py: Python<'_>, name: Text<'_>) -> PyResult<PyClassInitializer<OpenDataset>> {
+        let (run, name) = identify(py, &name)?;
         let dataset = blocking(py, |_| region::Dataset::open(run, &name))?;
         let info = dataset.info().clone();
         let path = dataset.path().display().to_string();

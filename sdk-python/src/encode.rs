@@ -1,7 +1,9 @@
 //! JSON text of Python's own types, without running any Python.
 
+use crate::arguments::lone_surrogate;
 use crate::errors::usage;
 use otto_core::{Json, limits};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBool, PyDict, PyFloat, PyInt, PyList, PyString, PyTuple};
 use std::fmt::Write;
@@ -24,7 +26,15 @@ pub(crate) fn encode(value: &Bound<'_, PyAny>, depth: usize, out: &mut String) -
             Ok(number) => {
                 let _ = write!(out, "{number}");
             }
-            Err(_) => out.push_str(number.str()?.to_str()?),
+            // Python bounds the digits, and says so itself.
+            Err(_) => match number.str() {
+                Ok(digits) => out.push_str(digits.to_str()?),
+                Err(error) if error.is_instance_of::<PyValueError>(value.py()) => {
+                    let why = error.value(value.py()).to_string();
+                    return Err(usage(value.py(), why));
+                }
+                Err(error) => return Err(error),
+            },
         }
     } else if let Ok(number) = value.cast_exact::<PyFloat>() {
         let number = number.value();
@@ -86,9 +96,6 @@ fn encode_array<'py>(
 /// The bytes of `text`; a lone surrogate, which no UTF-8 has, is named with its place.
 pub(crate) fn utf8<'a>(text: &'a Bound<'_, PyString>) -> PyResult<&'a str> {
     text.to_str().map_err(|error| {
-        let py = text.py();
-        let place = error.value(py).getattr("start").and_then(|start| start.extract::<usize>());
-        let place = place.map_or(String::new(), |start| format!(" at character {start}"));
-        usage(py, format!("lone surrogate{place}: it is no Unicode text and can't be stored"))
+        lone_surrogate(text.py(), &error, "it is no Unicode text and can't be stored")
     })
 }

@@ -1,5 +1,6 @@
 //! The functions of `otto` about values and events.
 
+use crate::arguments::{Revision, Seconds, Step, Text};
 use crate::errors::{lift, usage};
 use crate::place::Place;
 use crate::subscription::{Start, Subscription};
@@ -27,20 +28,20 @@ use pyo3::types::PyList;
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn set(
     py: Python<'_>,
-    name: &str,
+    name: Text<'_>,
     value: &Bound<'_, PyAny>,
     scope: &str,
     if_absent: bool,
-    if_revision: Option<u64>,
-    ttl: Option<f64>,
-    via: Option<&str>,
+    if_revision: Option<Revision>,
+    ttl: Option<Seconds>,
+    via: Option<Text<'_>>,
 ) -> PyResult<()> {
     let condition = values::condition(py, if_absent, if_revision)?;
     let key = scoped(py, name, scope, None)?;
     match ttl {
-        None => values::set(py, &lift(py, Place::choose(via))?, &key, value, condition),
+        None => values::set(py, &lift(py, Place::choose(via.as_deref()))?, &key, value, condition),
         Some(_) => {
-            let server = lift(py, Place::server(via, "a time to live"))?;
+            let server = lift(py, Place::server(via.as_deref(), "a time to live"))?;
             values::set_for(py, server, &key, value, condition, ttl)
         }
     }
@@ -49,13 +50,13 @@ pub(crate) fn set(
 /// The key that `name` is in this scope, of the task this process belongs to, or of `task`.
 pub(crate) fn scoped(
     py: Python<'_>,
-    name: &str,
+    name: Text<'_>,
     scope: &str,
     task: Option<Option<&str>>,
 ) -> PyResult<Key> {
     // Checked by itself first, so that the message shows what the user wrote.
-    let key = lift(py, Key::parse(name))?;
-    let of = |task: &str| lift(py, Key::parse(&format!("{task}.{name}")));
+    let key = lift(py, Key::parse(&name))?;
+    let of = |task: &str| lift(py, Key::parse(&format!("{task}.{}", &*name)));
     match (scope, task) {
         ("global", _) | ("task", Some(None)) => Ok(key),
         ("task", Some(Some(task))) => of(task),
@@ -85,11 +86,11 @@ pub(crate) fn scoped(
 #[pyo3(signature = (key, default=Fallback::Raise, *, via=None))]
 pub(crate) fn get<'py>(
     py: Python<'py>,
-    key: &str,
+    key: Text<'_>,
     default: Fallback<'py>,
-    via: Option<&str>,
+    via: Option<Text<'_>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    values::get(py, &lift(py, Place::choose(via))?, key, default)
+    values::get(py, &lift(py, Place::choose(via.as_deref()))?, key, default)
 }
 
 /// The values of many keys for the price of one call; `default` for each that is absent.
@@ -105,9 +106,9 @@ pub(crate) fn get_many<'py>(
     py: Python<'py>,
     keys: &Bound<'py, PyAny>,
     default: Option<Bound<'py, PyAny>>,
-    via: Option<&str>,
+    via: Option<Text<'_>>,
 ) -> PyResult<Bound<'py, PyList>> {
-    values::get_many(py, &lift(py, Place::choose(via))?, keys, default)
+    values::get_many(py, &lift(py, Place::choose(via.as_deref()))?, keys, default)
 }
 
 /// The number of the last write to `key` and its value, for `set(..., if_revision=...)`.
@@ -126,10 +127,10 @@ pub(crate) fn get_many<'py>(
 #[pyo3(signature = (key, *, via=None))]
 pub(crate) fn get_with_revision<'py>(
     py: Python<'py>,
-    key: &str,
-    via: Option<&str>,
+    key: Text<'_>,
+    via: Option<Text<'_>>,
 ) -> PyResult<(u64, Bound<'py, PyAny>)> {
-    values::get_with_revision(py, &lift(py, Place::choose(via))?, key)
+    values::get_with_revision(py, &lift(py, Place::choose(via.as_deref()))?, key)
 }
 
 /// Waits until `key` is present and returns its value.
@@ -147,12 +148,12 @@ pub(crate) fn get_with_revision<'py>(
 #[pyo3(signature = (key, timeout=None, *, default=Fallback::Raise, via=None))]
 pub(crate) fn wait<'py>(
     py: Python<'py>,
-    key: &str,
-    timeout: Option<f64>,
+    key: Text<'_>,
+    timeout: Option<Seconds>,
     default: Fallback<'py>,
-    via: Option<&str>,
+    via: Option<Text<'_>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    values::wait(py, &lift(py, Place::choose(via))?, key, timeout, default)
+    values::wait(py, &lift(py, Place::choose(via.as_deref()))?, key, timeout, default)
 }
 
 /// The keys that match `pattern`, sorted: `*` is any run of characters, `?` any one.
@@ -164,9 +165,16 @@ pub(crate) fn wait<'py>(
 /// ...     otto.list_keys("build.*")
 /// ['build.a', 'build.b']
 #[pyfunction]
-#[pyo3(signature = (pattern="*", *, via=None))]
-pub(crate) fn list_keys(py: Python<'_>, pattern: &str, via: Option<&str>) -> PyResult<Vec<String>> {
-    values::list_keys(py, &lift(py, Place::choose(via))?, pattern)
+#[pyo3(
+    signature = (pattern=Text("*"), *, via=None),
+    text_signature = "(pattern='*', *, via=None)"
+)]
+pub(crate) fn list_keys(
+    py: Python<'_>,
+    pattern: Text<'_>,
+    via: Option<Text<'_>>,
+) -> PyResult<Vec<String>> {
+    values::list_keys(py, &lift(py, Place::choose(via.as_deref()))?, pattern)
 }
 
 /// Removes `key`; raises `NotFound`, a `KeyError`, where there is none.
@@ -179,8 +187,8 @@ pub(crate) fn list_keys(py: Python<'_>, pattern: &str, via: Option<&str>) -> PyR
 /// []
 #[pyfunction]
 #[pyo3(signature = (key, *, via=None))]
-pub(crate) fn delete(py: Python<'_>, key: &str, via: Option<&str>) -> PyResult<()> {
-    values::delete(py, &lift(py, Place::choose(via))?, key)
+pub(crate) fn delete(py: Python<'_>, key: Text<'_>, via: Option<Text<'_>>) -> PyResult<()> {
+    values::delete(py, &lift(py, Place::choose(via.as_deref()))?, key)
 }
 
 /// Adds `by` to the integer under `key`, absent being 0, and returns the sum.
@@ -194,9 +202,17 @@ pub(crate) fn delete(py: Python<'_>, key: &str, via: Option<&str>) -> PyResult<(
 /// 1
 /// 42
 #[pyfunction]
-#[pyo3(signature = (key, by=1, *, via=None))]
-pub(crate) fn incr(py: Python<'_>, key: &str, by: i64, via: Option<&str>) -> PyResult<i64> {
-    values::incr(py, &lift(py, Place::choose(via))?, key, by)
+#[pyo3(
+    signature = (key, by=Step(1), *, via=None),
+    text_signature = "(key, by=1, *, via=None)"
+)]
+pub(crate) fn incr(
+    py: Python<'_>,
+    key: Text<'_>,
+    by: Step,
+    via: Option<Text<'_>>,
+) -> PyResult<i64> {
+    values::incr(py, &lift(py, Place::choose(via.as_deref()))?, key, by)
 }
 
 /// Adds `value` at the end of the list under `key`, absent being empty, and returns its length.
@@ -215,11 +231,11 @@ pub(crate) fn incr(py: Python<'_>, key: &str, by: i64, via: Option<&str>) -> PyR
 #[pyo3(signature = (key, value, *, via=None))]
 pub(crate) fn append(
     py: Python<'_>,
-    key: &str,
+    key: Text<'_>,
     value: &Bound<'_, PyAny>,
-    via: Option<&str>,
+    via: Option<Text<'_>>,
 ) -> PyResult<u64> {
-    values::append(py, &lift(py, Place::choose(via))?, key, value)
+    values::append(py, &lift(py, Place::choose(via.as_deref()))?, key, value)
 }
 
 /// How many seconds `key` will still be there, None where nothing removes it.
@@ -233,7 +249,7 @@ pub(crate) fn append(
 /// ...     59 < otto.ttl("session") <= 60, otto.ttl("version")
 /// (True, None)
 #[pyfunction]
-pub(crate) fn ttl(py: Python<'_>, key: &str) -> PyResult<Option<f64>> {
+pub(crate) fn ttl(py: Python<'_>, key: Text<'_>) -> PyResult<Option<f64>> {
     values::ttl(py, lift(py, Place::server(None, "ttl"))?, key)
 }
 
@@ -246,7 +262,7 @@ pub(crate) fn ttl(py: Python<'_>, key: &str) -> PyResult<Option<f64>> {
 /// ...     print(event.event, event.value)
 /// publish {'level': 3}
 #[pyfunction]
-pub(crate) fn publish(py: Python<'_>, channel: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+pub(crate) fn publish(py: Python<'_>, channel: Text<'_>, value: &Bound<'_, PyAny>) -> PyResult<()> {
     values::publish(py, lift(py, Place::server(None, "publish"))?, channel, value)
 }
 
@@ -294,14 +310,14 @@ pub(crate) fn stats(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
 /// 'version'
 #[pyfunction]
 #[pyo3(
-    signature = (pattern="*", *, from_=Start::NOW, timeout=None),
+    signature = (pattern=Text("*"), *, from_=Start::NOW, timeout=None),
     text_signature = "(pattern='*', *, from_='now', timeout=None)"
 )]
 pub(crate) fn subscribe(
     py: Python<'_>,
-    pattern: &str,
+    pattern: Text<'_>,
     from_: Start,
-    timeout: Option<f64>,
+    timeout: Option<Seconds>,
 ) -> PyResult<Subscription> {
     Subscription::open(py, &lift(py, Place::server(None, "subscribe"))?, pattern, from_, timeout)
 }

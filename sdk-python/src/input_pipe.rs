@@ -1,6 +1,7 @@
 //! The reading side of a stream, as Python sees it. What asyncio has to do with it is in
 //! `otto/_streams.py`.
 
+use crate::arguments::{Seconds, Text};
 use crate::crossing::{blocking, deadline};
 use crate::decode::decode;
 use crate::errors::{lift, to_python, usage};
@@ -29,7 +30,7 @@ pub(crate) struct RecordReader {
     /// The [generation](fork::generation) that began to read; 0 before.
     owner: AtomicU32,
     mode: Mode,
-    timeout: Option<f64>,
+    timeout: Option<Seconds>,
 }
 
 struct Reading {
@@ -43,14 +44,14 @@ impl RecordReader {
     #[pyo3(signature = (name=None, *, mode="json", timeout=None))]
     fn new(
         py: Python<'_>,
-        name: Option<&str>,
+        name: Option<Text<'_>>,
         mode: &str,
-        timeout: Option<f64>,
+        timeout: Option<Seconds>,
     ) -> PyResult<RecordReader> {
         // Whatever is wrong with it is said here and not by the first read.
         deadline(py, timeout)?;
         let mode = lift(py, Mode::parse(mode))?;
-        let from = lift(py, location(name, variable::INPUT_PIPE))?;
+        let from = lift(py, location(name.as_deref(), variable::INPUT_PIPE))?;
         let cut = if mode == Mode::Raw { Cut::Pieces } else { Cut::Lines };
         let closing = Arc::new(AtomicBool::new(false));
         let records = Records::new(from, cut, Arc::clone(&closing));
@@ -145,7 +146,7 @@ impl RecordReader {
     }
 
     #[getter]
-    fn _timeout(&self) -> Option<f64> {
+    fn _timeout(&self) -> Option<Seconds> {
         self.timeout
     }
 

@@ -4,6 +4,7 @@
 //! errors in [`errors`]. What a forked child must not share with its parent is kept
 //! [per process](fork).
 
+mod arguments;
 mod batch;
 mod buffer;
 mod cancellation;

@@ -1,5 +1,6 @@
 //! `otto.lock()`: locks that vanish with whoever holds them.
 
+use crate::arguments::{Count, Seconds, Text};
 use crate::convert::from_json;
 use crate::crossing::deadline;
 use crate::errors::{lift, usage};
@@ -24,7 +25,7 @@ pub(crate) struct Lock {
     name: String,
     key: Key,
     slots: u32,
-    timeout: Option<f64>,
+    timeout: Option<Seconds>,
     /// Locked with the GIL held only.
     holders: Mutex<Holders>,
     /// A connection that holds nothing, for the next who asks. Locked with the GIL held only.
@@ -56,8 +57,16 @@ pub(crate) struct Lock {
 /// True
 /// []
 #[pyfunction]
-#[pyo3(signature = (name, slots=1, timeout=None))]
-pub(crate) fn lock(py: Python<'_>, name: &str, slots: i64, timeout: Option<f64>) -> PyResult<Lock> {
+#[pyo3(
+    signature = (name, slots=Count::ONE, timeout=None),
+    text_signature = "(name, slots=1, timeout=None)"
+)]
+pub(crate) fn lock(
+    py: Python<'_>,
+    name: Text<'_>,
+    slots: Count,
+    timeout: Option<Seconds>,
+) -> PyResult<Lock> {
     Lock::new(py, lift(py, Place::server(None, "lock"))?, name, slots, timeout)
 }
 
@@ -72,17 +81,17 @@ pub(crate) fn lock(py: Python<'_>, name: &str, slots: i64, timeout: Option<f64>)
 /// ...     print(db["slots"], db["waiting"], db["holders"][0]["pid"] == os.getpid())
 /// 2 0 True
 #[pyfunction]
-#[pyo3(signature = (pattern="*"))]
-pub(crate) fn locks<'py>(py: Python<'py>, pattern: &str) -> PyResult<Bound<'py, PyAny>> {
+#[pyo3(signature = (pattern=Text("*")), text_signature = "(pattern='*')")]
+pub(crate) fn locks<'py>(py: Python<'py>, pattern: Text<'_>) -> PyResult<Bound<'py, PyAny>> {
     locks_at(py, lift(py, Place::server(None, "locks"))?, pattern)
 }
 
 pub(crate) fn locks_at<'py>(
     py: Python<'py>,
     server: PathBuf,
-    pattern: &str,
+    pattern: Text<'_>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let pattern = lift(py, Pattern::parse(pattern))?;
+    let pattern = lift(py, Pattern::parse(&pattern))?;
     let locks = Place::with_client(py, server, |client, _| client.locks(&pattern))?;
     from_json(py, &locks)
 }
@@ -103,9 +112,9 @@ pub(crate) fn locks_at<'py>(
 #[pyo3(signature = (name, count, timeout=None))]
 pub(crate) fn barrier(
     py: Python<'_>,
-    name: &str,
-    count: i64,
-    timeout: Option<f64>,
+    name: Text<'_>,
+    count: Count,
+    timeout: Option<Seconds>,
 ) -> PyResult<u32> {
     barrier_at(py, &lift(py, Place::server(None, "barrier"))?, name, count, timeout)
 }
@@ -113,39 +122,32 @@ pub(crate) fn barrier(
 pub(crate) fn barrier_at(
     py: Python<'_>,
     server: &Path,
-    name: &str,
-    count: i64,
-    timeout: Option<f64>,
+    name: Text<'_>,
+    count: Count,
+    timeout: Option<Seconds>,
 ) -> PyResult<u32> {
-    let name = lift(py, Key::parse(name))?;
-    let count = at_least_one(py, "count", count)?;
+    let name = lift(py, Key::parse(&name))?;
+    let count = count.at_least_one(py, "count")?;
     let deadline = deadline(py, timeout)?;
     // Of its own: an arrival that is given up must not be counted.
     let mut connection = tied::connect(py, server)?;
     tied::call(py, &mut connection, |client, tick| client.barrier(&name, count, deadline, tick))
 }
 
-pub(crate) fn at_least_one(py: Python<'_>, what: &str, number: i64) -> PyResult<u32> {
-    match u32::try_from(number) {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err(usage(py, format!("{what} is {number}: give 1 or more"))),
-    }
-}
-
 impl Lock {
     pub(crate) fn new(
         py: Python<'_>,
         server: PathBuf,
-        name: &str,
-        slots: i64,
-        timeout: Option<f64>,
+        name: Text<'_>,
+        slots: Count,
+        timeout: Option<Seconds>,
     ) -> PyResult<Lock> {
         // Whatever is wrong with it is said here and not by the first use.
         deadline(py, timeout)?;
-        let key = lift(py, Key::parse(name))?;
-        let slots = at_least_one(py, "slots", slots)?;
+        let key = lift(py, Key::parse(&name))?;
+        let slots = slots.at_least_one(py, "slots")?;
         let (holders, idle) = (Mutex::default(), Mutex::new(None));
-        Ok(Lock { server, name: name.to_owned(), key, slots, timeout, holders, idle })
+        Ok(Lock { server, name: name.0.to_owned(), key, slots, timeout, holders, idle })
     }
 
     /// A connection that holds nothing.
@@ -361,7 +363,7 @@ impl Lock {
     }
 
     #[getter]
-    fn _timeout(&self) -> Option<f64> {
+    fn _timeout(&self) -> Option<Seconds> {
         self.timeout
     }
 }

@@ -1,6 +1,7 @@
 //! The writing side of a stream, as Python sees it. What asyncio has to do with it is in
 //! `otto/_streams.py`.
 
+use crate::arguments::{Seconds, Text};
 use crate::buffer::Borrowed;
 use crate::convert::append_json;
 use crate::crossing::{blocking, deadline};
@@ -35,12 +36,12 @@ impl RecordWriter {
     #[pyo3(signature = (name=None, *, mode="json", timeout=None))]
     fn new(
         py: Python<'_>,
-        name: Option<&str>,
+        name: Option<Text<'_>>,
         mode: &str,
-        timeout: Option<f64>,
+        timeout: Option<Seconds>,
     ) -> PyResult<RecordWriter> {
         let mode = lift(py, Mode::parse(mode))?;
-        let path = lift(py, location(name, variable::OUTPUT_PIPE))?.path;
+        let path = lift(py, location(name.as_deref(), variable::OUTPUT_PIPE))?.path;
         let deadline = deadline(py, timeout)?;
         let stream = blocking(py, |tick| {
             let file = fifo::open_write(&path, deadline, tick)?;

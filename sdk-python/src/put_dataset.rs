@@ -1,5 +1,6 @@
 //! What `otto.put_dataset()` ends in: elements and parts of files, published with one copy.
 
+use crate::arguments::Text;
 use crate::buffer::Borrowed;
 use crate::convert::to_json;
 use crate::crossing::blocking;
@@ -23,12 +24,12 @@ const ARROW: &str = r#"{"content_type":"application/vnd.apache.arrow.file"}"#;
 #[pyfunction]
 pub(crate) fn put_elements(
     py: Python<'_>,
-    name: &str,
+    name: Text<'_>,
     data: &Bound<'_, PyAny>,
     dtype: Option<&Bound<'_, PyAny>>,
     spill: bool,
 ) -> PyResult<()> {
-    let (run, name) = identify(py, name)?;
+    let (run, name) = identify(py, &name)?;
     let elements = Borrowed::of(data).map_err(|error| {
         if !error.is_instance_of::<PyTypeError>(py) {
             return error;
@@ -59,11 +60,11 @@ pub(crate) fn put_elements(
 #[pyfunction]
 pub(crate) fn put_parts(
     py: Python<'_>,
-    name: &str,
+    name: Text<'_>,
     parts: &Bound<'_, PyList>,
     spill: bool,
 ) -> PyResult<()> {
-    let (run, name) = identify(py, name)?;
+    let (run, name) = identify(py, &name)?;
     let parts: Vec<Borrowed> =
         parts.iter().map(|part| Borrowed::of(&part)).collect::<PyResult<_>>()?;
     blocking(py, |_| {

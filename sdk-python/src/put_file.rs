@@ -1,5 +1,6 @@
 //! Publishing what is left of an open file, as `otto/_files.py` asks for it.
 
+use crate::arguments::Text;
 use crate::crossing::blocking;
 use crate::datasets::{identify, spill};
 use otto_core::region::Publisher;
@@ -21,13 +22,13 @@ const TICK: Timespec = Timespec { tv_sec: 0, tv_nsec: 40_000_000 };
 #[pyfunction]
 pub(crate) fn put_file(
     py: Python<'_>,
-    name: &str,
+    name: Text<'_>,
     descriptor: u32,
     position: Option<u64>,
     head: PyBackedBytes,
     spill: bool,
 ) -> PyResult<()> {
-    let (run, name) = identify(py, name)?;
+    let (run, name) = identify(py, &name)?;
     blocking(py, |_| {
         let mut file = open_again(descriptor)?;
         let publisher = Publisher::new(run, &name).spill(self::spill(spill));

@@ -1,7 +1,9 @@
 //! `otto.TaskDataRegion`: a task's document.
 
+use crate::arguments::{Seconds, Size, Text};
 use crate::convert::{from_json, to_json};
 use crate::crossing::{blocking, deadline};
+use crate::encode::utf8;
 use crate::errors::{lift, usage};
 use otto_core::region::Document;
 use otto_core::run::{Environment, RunId};
@@ -41,19 +43,19 @@ impl TaskDataRegion {
     ///
     /// It grows when needed.
     #[classmethod]
-    #[pyo3(signature = (task, size=65536))]
+    #[pyo3(signature = (task, size=Size(65536)), text_signature = "(task, size=65536)")]
     fn create(
         _class: &Bound<'_, PyType>,
         py: Python<'_>,
-        task: &str,
-        size: usize,
+        task: Text<'_>,
+        size: Size,
     ) -> PyResult<Self> {
-        TaskDataRegion::new(py, task, |run, task| Document::create(run, task, size))
+        TaskDataRegion::new(py, task, |run, task| Document::create(run, task, size.0))
     }
 
     /// The document of `task`; raises `NotFound` where there is none.
     #[classmethod]
-    fn open(_class: &Bound<'_, PyType>, py: Python<'_>, task: &str) -> PyResult<Self> {
+    fn open(_class: &Bound<'_, PyType>, py: Python<'_>, task: Text<'_>) -> PyResult<Self> {
         TaskDataRegion::new(py, task, Document::open)
     }
 
@@ -91,7 +93,7 @@ impl TaskDataRegion {
         let mut changes = Vec::with_capacity(values.len());
         for (key, value) in values {
             let key = key.cast::<PyString>().map_err(|_| usage(py, "keys must be strings"))?;
-            changes.push((key.to_str()?.to_owned(), to_json(&value)?));
+            changes.push((utf8(key)?.to_owned(), to_json(&value)?));
         }
         self.with(py, |document, _| {
             document.update(|object| {
@@ -122,12 +124,12 @@ impl TaskDataRegion {
     fn wait<'py>(
         &self,
         py: Python<'py>,
-        key: Option<&str>,
-        timeout: Option<f64>,
+        key: Option<Text<'_>>,
+        timeout: Option<Seconds>,
     ) -> PyResult<Bound<'py, PyAny>> {
         let deadline = deadline(py, timeout)?;
         match key {
-            Some(key) => {
+            Some(Text(key)) => {
                 let json = self.with(py, |document, tick| document.wait_for(key, deadline, tick));
                 from_json(py, &json?)
             }
@@ -194,11 +196,11 @@ const QUICK_BYTES: usize = 4096;
 impl TaskDataRegion {
     fn new(
         py: Python<'_>,
-        task: &str,
+        task: Text<'_>,
         open: impl FnOnce(RunId, &TaskName) -> Result<Document> + Send,
     ) -> PyResult<TaskDataRegion> {
         let run = lift(py, Environment::from_process().run())?;
-        let task = lift(py, TaskName::parse(task))?;
+        let task = lift(py, TaskName::parse(&task))?;
         let document = blocking(py, |_| open(run, &task))?;
         Ok(TaskDataRegion { document: Mutex::new(Some(document)), run, task })
     }

@@ -1,9 +1,9 @@
 //! Waiting for the server from an event loop. The loop's side of it is in `otto/_awaiting.py`.
 
+use crate::arguments::{Count, Seconds, Text};
 use crate::convert::from_json;
 use crate::crossing::deadline;
 use crate::errors::{lift, usage};
-use crate::lock::at_least_one;
 use crate::place::Place;
 use crate::tied::{self, Tied};
 use otto_core::Key;
@@ -27,13 +27,13 @@ pub(crate) struct PendingReply {
 pub(crate) fn begin_wait(
     py: Python<'_>,
     server: Option<PathBuf>,
-    key: &str,
-    timeout: Option<f64>,
+    key: Text<'_>,
+    timeout: Option<Seconds>,
 ) -> PyResult<PendingReply> {
-    let name = lift(py, Key::parse(key))?;
+    let name = lift(py, Key::parse(&key))?;
     let deadline = deadline(py, timeout)?;
     let server = of(py, server, "wait_async")?;
-    PendingReply::begin(py, &server, key, |client| client.begin_wait(&name, deadline))
+    PendingReply::begin(py, &server, &key, |client| client.begin_wait(&name, deadline))
 }
 
 /// Comes to the barrier `name`.
@@ -41,15 +41,15 @@ pub(crate) fn begin_wait(
 pub(crate) fn begin_barrier(
     py: Python<'_>,
     server: Option<PathBuf>,
-    name: &str,
-    count: i64,
-    timeout: Option<f64>,
+    name: Text<'_>,
+    count: Count,
+    timeout: Option<Seconds>,
 ) -> PyResult<PendingReply> {
-    let key = lift(py, Key::parse(name))?;
-    let count = at_least_one(py, "count", count)?;
+    let key = lift(py, Key::parse(&name))?;
+    let count = count.at_least_one(py, "count")?;
     let deadline = deadline(py, timeout)?;
     let server = of(py, server, "barrier_async")?;
-    PendingReply::begin(py, &server, name, |client| client.begin_barrier(&key, count, deadline))
+    PendingReply::begin(py, &server, &name, |client| client.begin_barrier(&key, count, deadline))
 }
 
 fn of(py: Python<'_>, server: Option<PathBuf>, what: &str) -> PyResult<PathBuf> {

@@ -1,6 +1,7 @@
 //! `otto.subscribe()`: events as they happen. What asyncio has to do with it is in
 //! `otto/_awaiting.py`.
 
+use crate::arguments::{Seconds, Text};
 use crate::convert::from_json;
 use crate::crossing::{blocking, deadline};
 use crate::errors::{lift, to_python, usage};
@@ -32,7 +33,7 @@ pub(crate) struct Subscription {
     /// A task of an event loop that waits.
     waiter: Waiter,
     pattern: String,
-    timeout: Option<f64>,
+    timeout: Option<Seconds>,
     /// The process that subscribed: a forked child reading too would take its parent's events.
     owner: u32,
 }
@@ -92,19 +93,19 @@ impl Subscription {
     pub(crate) fn open(
         py: Python<'_>,
         server: &Path,
-        pattern: &str,
+        pattern: Text<'_>,
         from: Start,
-        timeout: Option<f64>,
+        timeout: Option<Seconds>,
     ) -> PyResult<Subscription> {
         // Whatever is wrong with it is said here and not by the first event.
         deadline(py, timeout)?;
-        let parsed = lift(py, Pattern::parse(pattern))?;
+        let parsed = lift(py, Pattern::parse(&pattern))?;
         let events = blocking(py, |_| Client::connect(server)?.subscribe_from(&parsed, from.0))?;
         Ok(Subscription {
             events: Turns::new(Some(events.resuming(true))),
             closed: AtomicBool::new(false),
             waiter: Waiter::default(),
-            pattern: pattern.to_owned(),
+            pattern: pattern.0.to_owned(),
             timeout,
             owner: fork::generation(),
         })
@@ -253,7 +254,7 @@ impl Subscription {
     }
 
     #[getter]
-    fn _timeout(&self) -> Option<f64> {
+    fn _timeout(&self) -> Option<Seconds> {
         self.timeout
     }
 

@@ -1,5 +1,6 @@
 //! Values by key: what `otto`'s functions and `OttoClient`'s methods both do.
 
+use crate::arguments::{Revision, Seconds, Step, Text};
 use crate::batch::set_operation;
 use crate::convert::{from_json, to_json};
 use crate::crossing::deadline;
@@ -34,12 +35,12 @@ impl<'py> FromPyObject<'_, 'py> for Fallback<'py> {
 pub(crate) fn condition(
     py: Python<'_>,
     if_absent: bool,
-    if_revision: Option<u64>,
+    if_revision: Option<Revision>,
 ) -> PyResult<Condition> {
     match (if_absent, if_revision) {
         (false, None) => Ok(Condition::Always),
         (true, None) => Ok(Condition::IfAbsent),
-        (false, Some(revision)) => Ok(Condition::IfRevision(revision)),
+        (false, Some(Revision(revision))) => Ok(Condition::IfRevision(revision)),
         (true, Some(_)) => Err(usage(py, "give if_absent or if_revision, not both")),
     }
 }
@@ -62,14 +63,15 @@ pub(crate) fn set_for(
     key: &Key,
     value: &Bound<'_, PyAny>,
     condition: Condition,
-    ttl: Option<f64>,
+    ttl: Option<Seconds>,
 ) -> PyResult<()> {
     let operation = set_operation(py, key, value, condition, ttl)?;
     Place::with_client(py, server, |client, _| client.batch(&[operation])).map(drop)
 }
 
 /// A time to live.
-pub(crate) fn seconds(py: Python<'_>, ttl: f64) -> PyResult<Duration> {
+pub(crate) fn seconds(py: Python<'_>, ttl: Seconds) -> PyResult<Duration> {
+    let Seconds(ttl) = ttl;
     match Duration::try_from_secs_f64(ttl) {
         Ok(time) if !time.is_zero() && ttl <= TTL_SECONDS_MAX => Ok(time),
         _ => Err(usage(py, format!("ttl is {ttl}: give seconds above 0, a hundred years at most"))),
@@ -79,10 +81,10 @@ pub(crate) fn seconds(py: Python<'_>, ttl: f64) -> PyResult<Duration> {
 pub(crate) fn get<'py>(
     py: Python<'py>,
     place: &Place,
-    key: &str,
+    key: Text<'_>,
     default: Fallback<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let key = lift(py, Key::parse(key))?;
+    let key = lift(py, Key::parse(&key))?;
     match (place.with(py, |store, _| store.values().get(&key))?, default) {
         (Some(value), _) => from_json(py, &value),
         (None, Fallback::Use(default)) => Ok(default),
@@ -93,9 +95,9 @@ pub(crate) fn get<'py>(
 pub(crate) fn get_with_revision<'py>(
     py: Python<'py>,
     place: &Place,
-    key: &str,
+    key: Text<'_>,
 ) -> PyResult<(u64, Bound<'py, PyAny>)> {
-    let key = lift(py, Key::parse(key))?;
+    let key = lift(py, Key::parse(&key))?;
     match place.with(py, |store, _| store.values().get_with_revision(&key))? {
         Some((revision, value)) => Ok((revision, from_json(py, &value)?)),
         None => lift(py, Err(absent(&key))),
@@ -110,7 +112,7 @@ pub(crate) fn get_many<'py>(
 ) -> PyResult<Bound<'py, PyList>> {
     let keys = keys
         .try_iter()?
-        .map(|key| lift(py, Key::parse(key?.extract::<&str>()?)))
+        .map(|key| lift(py, Key::parse(&key?.extract::<Text<'_>>()?)))
         .collect::<PyResult<Vec<Key>>>()?;
     let values = place.with(py, |store, _| match store {
         Store::Socket(client) => client.get_many(&keys),
@@ -130,11 +132,11 @@ pub(crate) fn get_many<'py>(
 pub(crate) fn wait<'py>(
     py: Python<'py>,
     place: &Place,
-    key: &str,
-    timeout: Option<f64>,
+    key: Text<'_>,
+    timeout: Option<Seconds>,
     default: Fallback<'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let key = lift(py, Key::parse(key))?;
+    let key = lift(py, Key::parse(&key))?;
     let deadline = deadline(py, timeout)?;
     let outcome =
         place.with(py, |store, tick| match store.values().wait(&key, deadline, tick) {
@@ -151,34 +153,34 @@ pub(crate) fn wait<'py>(
     }
 }
 
-pub(crate) fn list_keys(py: Python<'_>, place: &Place, pattern: &str) -> PyResult<Vec<String>> {
-    let pattern = lift(py, Pattern::parse(pattern))?;
+pub(crate) fn list_keys(py: Python<'_>, place: &Place, pattern: Text<'_>) -> PyResult<Vec<String>> {
+    let pattern = lift(py, Pattern::parse(&pattern))?;
     place.with(py, |store, _| store.values().list(&pattern))
 }
 
-pub(crate) fn delete(py: Python<'_>, place: &Place, key: &str) -> PyResult<()> {
-    let key = lift(py, Key::parse(key))?;
+pub(crate) fn delete(py: Python<'_>, place: &Place, key: Text<'_>) -> PyResult<()> {
+    let key = lift(py, Key::parse(&key))?;
     place.with(py, |store, _| store.values().delete(&key))
 }
 
-pub(crate) fn incr(py: Python<'_>, place: &Place, key: &str, by: i64) -> PyResult<i64> {
-    let key = lift(py, Key::parse(key))?;
-    place.with(py, |store, _| store.values().increment(&key, by))
+pub(crate) fn incr(py: Python<'_>, place: &Place, key: Text<'_>, by: Step) -> PyResult<i64> {
+    let key = lift(py, Key::parse(&key))?;
+    place.with(py, |store, _| store.values().increment(&key, by.0))
 }
 
 pub(crate) fn append(
     py: Python<'_>,
     place: &Place,
-    key: &str,
+    key: Text<'_>,
     value: &Bound<'_, PyAny>,
 ) -> PyResult<u64> {
-    let key = lift(py, Key::parse(key))?;
+    let key = lift(py, Key::parse(&key))?;
     let value = to_json(value)?;
     place.with(py, |store, _| store.values().append(&key, &value))
 }
 
-pub(crate) fn ttl(py: Python<'_>, server: PathBuf, key: &str) -> PyResult<Option<f64>> {
-    let key = lift(py, Key::parse(key))?;
+pub(crate) fn ttl(py: Python<'_>, server: PathBuf, key: Text<'_>) -> PyResult<Option<f64>> {
+    let key = lift(py, Key::parse(&key))?;
     let left = Place::with_client(py, server, |client, _| client.ttl(&key))?;
     Ok(left.map(|left| left.as_secs_f64()))
 }
@@ -186,10 +188,10 @@ pub(crate) fn ttl(py: Python<'_>, server: PathBuf, key: &str) -> PyResult<Option
 pub(crate) fn publish(
     py: Python<'_>,
     server: PathBuf,
-    channel: &str,
+    channel: Text<'_>,
     value: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
-    let channel = lift(py, Key::parse(channel))?;
+    let channel = lift(py, Key::parse(&channel))?;
     let value = to_json(value)?;
     Place::with_client(py, server, |client, _| client.publish(&channel, &value))
 }
