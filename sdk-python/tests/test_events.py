@@ -60,7 +60,7 @@ def test_events_of_every_kind(server: otto.Server) -> None:
 
 
 def test_what_is_not_there_any_more_is_told(server: otto.Server) -> None:
-    """The history holds 16 MiB."""
+    """The history holds 8 MiB."""
     first = otto.subscribe(timeout=10)
     otto.set("k", "first")
     seq = next(first).seq
