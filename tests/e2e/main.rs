@@ -22,6 +22,7 @@ mod pipe_names;
 mod pipe_recordings;
 mod pipes;
 mod redis;
+mod reports;
 mod runs;
 mod seed;
 mod serve;

@@ -61,6 +61,11 @@ impl Letters {
     fn is_empty(&self) -> bool {
         self.notices.is_empty() && self.progress.is_empty()
     }
+
+    fn take_progress(&mut self) -> Vec<Record> {
+        self.places.clear();
+        std::mem::take(&mut self.progress)
+    }
 }
 
 impl Inbox {
@@ -87,6 +92,11 @@ impl Inbox {
     /// From now on the next beginning of a wait is told, once.
     pub(crate) fn listen_for_waits(&self) {
         self.waits.store(false, Ordering::Release);
+    }
+
+    /// Takes the records of progress out.
+    pub(crate) fn take_progress(&mut self) -> Vec<Record> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner).take_progress()
     }
 
     /// Takes everything out.
@@ -157,5 +167,13 @@ mod tests {
         assert_eq!(progress, [record("a", 999.0), record("b", 1.0)]);
         let (notices, progress) = inbox.take();
         assert!(notices.is_empty() && progress.is_empty());
+        let sender = inbox.sender();
+        sender.notice(Notice::Waiting);
+        sender.progress(record("a", 1.0));
+        assert_eq!(inbox.take_progress(), [record("a", 1.0)]);
+        sender.progress(record("a", 2.0));
+        let (notices, progress) = inbox.take();
+        assert!(matches!(notices[..], [Notice::Waiting]));
+        assert_eq!(progress, [record("a", 2.0)]);
     }
 }

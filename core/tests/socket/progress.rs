@@ -1,14 +1,36 @@
 //! Progress by lines in a FIFO.
 
 use crate::wire::{DEADLINE, Serving};
+use otto_core::progress::Record;
 use otto_core::socket::Options;
 use std::fs::File;
 use std::io::Write;
-use std::sync::mpsc::channel;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, channel};
+use tempfile::TempDir;
 
 /// A writer of the kind that a shell's `1<>` opens.
-fn writer(path: &std::path::Path) -> File {
+fn writer(path: &Path) -> File {
     File::options().read(true).write(true).open(path).unwrap()
+}
+
+fn report(fifo: &TempDir, line: &str) {
+    writer(&fifo.path().join("progress")).write_all(format!("{line}\n").as_bytes()).unwrap();
+}
+
+/// A server that has just read a report, `a` 1 of 9, and so lets the FIFO rest; the FIFO's folder
+/// and what is told.
+fn resting() -> (Serving, TempDir, Receiver<Record>) {
+    let folder = tempfile::tempdir().unwrap();
+    let (told, records) = channel();
+    let serving = Serving::with(Options {
+        progress_fifo: Some(folder.path().join("progress")),
+        on_progress: Some(Box::new(move |record| told.send(record).unwrap())),
+        ..Options::default()
+    });
+    report(&folder, "a\t\t1\t9\t");
+    assert_eq!(records.recv_timeout(DEADLINE).unwrap().current, 1.0);
+    (serving, folder, records)
 }
 
 #[test]
@@ -47,4 +69,14 @@ fn a_bars_last_line_is_always_told() {
     assert!(serving.wire().ask("STATS").contains(r#""task":"a""#));
     drop(serving);
     assert!(!fifo.exists());
+}
+
+#[test]
+fn what_was_reported_before_the_servers_end_is_told() {
+    for _ in 0..20 {
+        let (serving, folder, records) = resting();
+        report(&folder, "a\t\t2\t9\tlast");
+        drop(serving);
+        assert_eq!(records.try_iter().map(|r| r.current).collect::<Vec<_>>(), [2.0]);
+    }
 }

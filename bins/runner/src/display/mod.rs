@@ -113,6 +113,11 @@ impl Display {
         }
     }
 
+    /// The last states of bars that belong to no task of the run.
+    pub(crate) fn last_progress(&mut self) {
+        self.plain.last_progress(&mut self.console, |_| true);
+    }
+
     /// Whether it is time to show how the streams stand.
     pub(crate) fn wants_edges(&self, now: Instant) -> bool {
         self.bars.is_some() && self.flows.is_due(now)

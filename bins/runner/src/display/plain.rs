@@ -62,16 +62,23 @@ impl Plain {
         ending: &Ending,
         time: Duration,
     ) {
-        let name = &self.names[task];
+        let name = self.names[task].clone();
+        self.last_progress(console, |task| task == name);
+        console.say(&ending.sentence(&name, time));
+    }
+
+    /// Shows the last states, where they have not been shown, of the bars whose task is `wanted`,
+    /// and forgets these.
+    pub(super) fn last_progress(&mut self, console: &mut Console, wanted: impl Fn(&str) -> bool) {
         let mut pending = Vec::new();
-        self.bars.retain(|_, bar| {
-            let ours = bar.task == *name;
-            pending.extend(bar.pending.take_if(|_| ours).map(|last| (last, bar.estimate.clone())));
+        self.bars.retain(|name, bar| {
+            let ours = wanted(&bar.task);
+            let last = bar.pending.take_if(|_| ours);
+            pending.extend(last.map(|last| (name.clone(), last.line(Some(&bar.estimate)))));
             !ours
         });
-        pending.sort_by(|(a, _), (b, _)| a.id.cmp(&b.id));
-        pending.iter().for_each(|(last, estimate)| console.say(&last.line(Some(estimate))));
-        console.say(&ending.sentence(name, time));
+        pending.sort_unstable();
+        pending.iter().for_each(|(_, line)| console.say(line));
     }
 
     pub(super) fn progress(&mut self, console: &mut Console, record: Record, now: Instant) {

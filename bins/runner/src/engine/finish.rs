@@ -238,6 +238,7 @@ impl Engine<'_> {
         let name = &self.parts.config.tasks[task].name;
         let folder = self.parts.workspace.of_task(name.as_str());
         let kept = results::keep(self.parts.run.id(), &self.parts.server, name, &folder);
+        self.take_last_progress();
         // An error would be the server's end, which the next request reports.
         let _ = match ending {
             Ending::Cancelled => self.parts.server.task_became(name, "was cancelled"),

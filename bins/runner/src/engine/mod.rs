@@ -158,6 +158,8 @@ impl<'a> Engine<'a> {
                 }
             }
         };
+        self.take_last_progress();
+        self.parts.display.last_progress();
         self.parts.display.say(&message);
         self.parts.display.close();
         status
@@ -195,6 +197,15 @@ impl<'a> Engine<'a> {
             }
         }
         for record in progress {
+            self.parts.display.progress(record);
+        }
+    }
+
+    /// Shows what has been reported so far, however lately: an end is about to be told.
+    fn take_last_progress(&mut self) {
+        // An error would be the server's end, which the next request reports.
+        let _ = self.parts.server.take_progress();
+        for record in self.parts.inbox.take_progress() {
             self.parts.display.progress(record);
         }
     }

@@ -139,7 +139,12 @@ impl EventLoop {
                         }
                         self.settle();
                     }
-                    PROGRESS => self.take_progress(),
+                    PROGRESS => {
+                        self.take_progress();
+                        if let Some(progress) = &mut self.progress {
+                            progress.pause(Instant::now(), self.poll.registry());
+                        }
+                    }
                     Token(token) => {
                         let client = token - FIRST_CLIENT;
                         any = true;
@@ -201,15 +206,24 @@ impl EventLoop {
                     self.dispatch.expire_all();
                     work(&mut self.dispatch);
                 }
-                Order::Stop => return true,
+                Order::TakeProgress(taken) => {
+                    self.take_progress();
+                    // Whoever asked may have gone.
+                    let _ = taken.send(());
+                }
+                Order::Stop => {
+                    self.take_progress();
+                    return true;
+                }
             }
         }
         false
     }
 
-    fn take_progress(&mut self) {
+    /// Takes what shells have reported up to now.
+    pub(super) fn take_progress(&mut self) {
         let Some(progress) = &mut self.progress else { return };
-        for record in progress.read(Instant::now(), self.poll.registry()) {
+        for record in progress.read() {
             self.dispatch.progressed(record);
         }
     }

@@ -15,6 +15,8 @@ use std::sync::mpsc::{Sender, channel};
 pub(super) enum Order {
     /// Work on the state.
     Work(Box<dyn FnOnce(&mut Dispatch) + Send>),
+    /// Take what shells have reported up to now, and say so.
+    TakeProgress(Sender<()>),
     /// End the server.
     Stop,
 }
@@ -226,7 +228,34 @@ impl Handle {
         self.ask(move |dispatch| dispatch.end_waits(&together, &doomed, &why))
     }
 
-    /// Ends the server; clients see their connections close.
+    /// Has what was written into the FIFO for progress up to now told before this returns: the
+    /// server looks there now and then only, and somebody's end may be told sooner.
+    ///
+    /// ```
+    /// use otto_core::socket::{Options, Server};
+    /// let folder = tempfile::tempdir().unwrap();
+    /// let fifo = folder.path().join("progress");
+    /// let (told, records) = std::sync::mpsc::channel();
+    /// let options = Options {
+    ///     progress_fifo: Some(fifo.clone()),
+    ///     on_progress: Some(Box::new(move |record| told.send(record).unwrap())),
+    ///     ..Options::default()
+    /// };
+    /// let running = Server::bind(&folder.path().join("s"), options).unwrap().spawn();
+    /// std::fs::write(fifo, "build\t\t3\t10\t\n").unwrap();
+    /// running.handle().take_progress().unwrap();
+    /// assert_eq!(records.try_recv().unwrap().line(None), "build: 3/10 (30%)");
+    /// ```
+    ///
+    /// # Errors
+    /// When the server has ended.
+    pub fn take_progress(&self) -> Result<()> {
+        let (taken, answer) = channel();
+        self.order(Order::TakeProgress(taken))?;
+        answer.recv().map_err(|_| ended())
+    }
+
+    /// Ends the server, once what was written into the FIFO for progress is told; clients see their connections close.
     ///
     /// # Errors
     /// When it has ended already.

@@ -8,6 +8,7 @@ use mio::{Interest, Registry};
 use nix::fcntl::OFlag;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
+use rustix::io::ioctl_fionread;
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
 use std::io::Read;
@@ -18,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// Between two readings: a loop that reports all the time wakes the server no more often.
 const PAUSE: Duration = Duration::from_millis(10);
-/// Read at a time, in bytes; what the FIFO holds.
-const READ_BYTES: usize = 64 << 10;
+/// Longest beginning of a line that is kept, in bytes: no line is that long.
+const PARTIAL_BYTES_MAX: usize = 64 << 10;
 
 /// The reading end. Dropping it removes the FIFO.
 #[derive(Debug)]
@@ -79,24 +80,33 @@ impl ProgressFifo {
         Ok(())
     }
 
-    /// Takes out what there is: the newest record of each bar. Then it pauses.
-    pub(super) fn read(&mut self, now: Instant, registry: &Registry) -> Vec<Record> {
+    /// Takes out what was written before this call: the newest record of each bar.
+    pub(super) fn read(&mut self) -> Vec<Record> {
+        // Asked first: mostly there is nothing, and what comes meanwhile is not waited for.
+        let waiting = ioctl_fionread(&self.file).unwrap_or(0);
+        if waiting == 0 {
+            return Vec::new();
+        }
         let mut bytes = std::mem::take(&mut self.partial);
         let start = bytes.len();
-        bytes.resize(start + READ_BYTES, 0);
+        bytes.resize(start + usize::try_from(waiting).unwrap_or(0), 0);
         let count = self.file.read(&mut bytes[start..]).unwrap_or(0);
         bytes.truncate(start + count);
         let end = memchr::memrchr(b'\n', &bytes).map_or(0, |at| at + 1);
         let records = newest(&bytes[..end]);
         bytes.drain(..end);
-        // No line is that long: whoever writes something else is not waited for.
-        if bytes.len() < READ_BYTES {
+        // Whoever writes something else is not waited for.
+        if bytes.len() < PARTIAL_BYTES_MAX {
             self.partial = bytes;
         }
+        records
+    }
+
+    /// Has nothing reported for a while.
+    pub(super) fn pause(&mut self, now: Instant, registry: &Registry) {
         if registry.deregister(&mut SourceFd(&self.file.as_raw_fd())).is_ok() {
             self.resumes = Some(now + PAUSE);
         }
-        records
     }
 }
 

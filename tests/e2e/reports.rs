@@ -1,0 +1,42 @@
+//! Progress from shells and programs: no bar loses its last state.
+
+use otto_e2e::Place;
+
+/// Rounds of what once went wrong in most of them.
+const ROUNDS: usize = 10;
+
+#[test]
+fn a_command_that_ends_has_its_last_report_shown() {
+    let place = Place::new();
+    for _ in 0..ROUNDS {
+        let script = "source $OTTO_SH; for i in {1..10}; do otto_progress $i 10; done";
+        let said = place.serve(script).run().ok().stderr;
+        assert!(said.ends_with("10/10 (100%)\n") || said.contains("10/10 (100%) "), "{said}");
+    }
+}
+
+/// Before the line of the task's end, however much of the run is to come.
+#[test]
+fn a_task_that_ends_has_its_last_report_shown_first() {
+    let place = Place::new();
+    for _ in 0..ROUNDS {
+        let file = "tasks:\n  \
+            a:\n    bash: source $OTTO_SH; for i in {1..19}; do otto_progress $i 20; done\n  \
+            b:\n    bash: otto-get ended --wait\n  \
+            c:\n    before: [a]\n    bash: otto-set -g ended yes\n";
+        let said = place.otto_run(file).arg("--plain").run().ok().stderr;
+        let at = |what: &str| said.find(what).unwrap_or_else(|| panic!("no {what} in: {said}"));
+        assert!(at("a: 19/20 (95%)") < at("a: done"), "{said}");
+        assert!(at("a: done") < at("b: done"), "{said}");
+    }
+}
+
+/// A report of no task of the run is told at its end, too.
+#[test]
+fn a_bar_of_no_task_has_its_last_report_shown() {
+    let place = Place::new();
+    let file = "tasks:\n  a:\n    bash: source $OTTO_SH; OTTO_TASK_NAME=x; \
+        for i in {1..9}; do otto_progress $i 10; done\n";
+    let said = place.otto_run(file).arg("--plain").run().ok().stderr;
+    assert_eq!(said.matches("x: 9/10 (90%)").count(), 1, "{said}");
+}
