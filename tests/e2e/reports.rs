@@ -1,4 +1,4 @@
-//! Progress from shells and programs: no bar loses its last state.
+//! Progress from shells and programs: no bar loses its last state, and none goes back.
 
 use otto_e2e::Place;
 
@@ -39,4 +39,23 @@ fn a_bar_of_no_task_has_its_last_report_shown() {
         for i in {1..9}; do otto_progress $i 10; done\n";
     let said = place.otto_run(file).arg("--plain").run().ok().stderr;
     assert_eq!(said.matches("x: 9/10 (90%)").count(), 1, "{said}");
+}
+
+/// What a shell writes into the FIFO came before what a program says over the socket next; and so did
+/// a message that is too long for the FIFO.
+#[test]
+fn a_bar_does_not_go_back() {
+    let place = Place::new();
+    for end in ["otto-progress 10 10 end", "otto_progress 10 10 \"$(printf 'm%.0s' {1..300})\""] {
+        for _ in 0..ROUNDS {
+            let script = format!(
+                "source $OTTO_SH; otto_progress 8 10; otto_progress 9 10; {end}
+                echo STATS | nc -NU \"$OTTO_SOCKET\"
+                otto_progress 0 - --id other; echo STATS | nc -NU \"$OTTO_SOCKET\""
+            );
+            let figures = place.serve(&script).run().ok().stdout;
+            assert_eq!(figures.matches("\"current\":10,").count(), 2, "{figures}");
+            assert_eq!(figures.matches("\"id\":\"other\"").count(), 1, "{figures}");
+        }
+    }
 }

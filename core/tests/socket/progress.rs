@@ -80,3 +80,20 @@ fn what_was_reported_before_the_servers_end_is_told() {
         assert_eq!(records.try_iter().map(|r| r.current).collect::<Vec<_>>(), [2.0]);
     }
 }
+
+/// A report over the socket follows what was written into the FIFO before it.
+#[test]
+fn reports_of_both_ways_are_told_in_their_order() {
+    for _ in 0..20 {
+        let (serving, folder, records) = resting();
+        report(&folder, "a\t\t2\t9\t");
+        let record = br#"{"task":"a","current":3,"total":9}"#;
+        assert_eq!(serving.wire().ask_frame(0x0c, record), (0, Vec::new()));
+        assert!(serving.wire().ask("STATS").contains("\"current\":3"));
+        // Nor do figures lag behind the FIFO.
+        report(&folder, "a\t\t4\t9\t");
+        assert!(serving.wire().ask("STATS").contains("\"current\":4"));
+        drop(serving);
+        assert_eq!(records.try_iter().map(|r| r.current).collect::<Vec<_>>(), [2.0, 3.0, 4.0]);
+    }
+}

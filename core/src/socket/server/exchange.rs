@@ -183,6 +183,10 @@ impl EventLoop {
         };
         let replays = matches!(request, Request::SubscribeFrom { .. });
         let subscribes = replays || matches!(request, Request::Subscribe { .. });
+        if matches!(request, Request::Progress { .. } | Request::Stats) {
+            // What shells have written into the FIFO was reported before this.
+            self.take_progress();
+        }
         let Some(Some(connection)) = self.clients.get_mut(client) else { return };
         let peer = connection.peer;
         let task = || connection.task.get_or_insert_with(|| task_of_process(peer)).clone();
