@@ -15,6 +15,19 @@ fn a_command_that_ends_has_its_last_report_shown() {
     }
 }
 
+/// A bar's lines come once a second at most, but its last one comes in any case.
+#[test]
+fn the_last_state_of_each_bar_is_printed() {
+    let place = Place::new();
+    let script = "for i in 1 3 5; do otto-progress $i 10; otto-progress $i - --id other; done";
+    let said = place.serve(script).run().ok().stderr;
+    let lines: Vec<&str> = said.lines().collect();
+    let last: Vec<&str> = lines[lines.len() - 2..].iter().map(|line| line.trim()).collect();
+    assert!(last[0].starts_with("other: 5"), "{said}");
+    assert!(last[1].starts_with("progress: 5/10 (50%)"), "{said}");
+    assert_eq!(lines[..2], ["progress: 1/10 (10%)", "other: 1"], "{said}");
+}
+
 /// Before the line of the task's end, however much of the run is to come.
 #[test]
 fn a_task_that_ends_has_its_last_report_shown_first() {

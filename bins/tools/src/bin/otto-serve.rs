@@ -49,7 +49,7 @@ fn serve(arguments: &ArgMatches) -> Done {
     };
     let mut display = ProgressLines::default();
     let options = Options {
-        on_progress: Some(Box::new(move |record| display.show(&record))),
+        on_progress: Some(Box::new(move |record| display.show(record))),
         // As whoever sends the signal from elsewhere: the command is told, or serving ends.
         on_cancel: Some(Box::new(|task| {
             if task.is_none() {
