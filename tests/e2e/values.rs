@@ -1,8 +1,14 @@
 //! Batches, lists, values that expire, and what otto-serve saves.
 
 use nix::sys::signal::Signal;
-use otto_e2e::{Place, wait_for};
+use otto_core::socket::{Client, Operation};
+use otto_core::{Json, Key};
+use otto_e2e::{DEADLINE, Place, Server, wait_for};
 use std::fs;
+use std::path::Path;
+use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 #[test]
 fn a_batch_is_carried_out_whole_or_not_at_all() {
@@ -45,6 +51,40 @@ fn keys_of_a_batch_are_the_tasks_own() {
     let script = "export OTTO_TASK_NAME=t; echo '{\"key\":\"own\",\"value\":1}' | otto-set --batch
         echo '{\"key\":\"u.other\",\"value\":1}' | otto-set --batch -g; otto-list";
     assert_eq!(place.serve(script).run().ok().stdout, "t.own\nu.other\n");
+}
+
+/// Whoever waits for the revision, too, waits on where the key has gone again.
+#[test]
+fn a_key_that_comes_and_goes_is_waited_for() {
+    let place = Place::new();
+    let server = Server::start(&place);
+    let socket = server.socket();
+    let key = Key::parse("k").expect("a key");
+    let (set, delete) = (Operation::set(&key, &Json::number(1)), Operation::delete(&key));
+    let meanwhile = |steps: &[&[Operation]], command: &str| {
+        let (over, began) = (AtomicBool::new(false), Instant::now());
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                let mut client = Client::connect(Path::new(&socket)).expect("a server");
+                while !over.load(Ordering::Relaxed) && began.elapsed() < DEADLINE * 2 {
+                    for step in steps {
+                        let _ = client.batch(step).expect("carried out");
+                    }
+                }
+            });
+            let finished = server.client(command).run();
+            over.store(true, Ordering::Relaxed);
+            finished
+        })
+    };
+    let command = "for i in {1..50}; do otto-get --wait --rev k --timeout 50 | cut -f2; done";
+    let found = meanwhile(&[slice::from_ref(&set), slice::from_ref(&delete)], command).ok();
+    assert_eq!(found.stdout, "1\n".repeat(50));
+    // It is there, but never when somebody looks.
+    let never = "exec otto-get --wait --rev k --timeout 0.3";
+    let line = meanwhile(&[&[set, delete]], never).refused(4);
+    assert!(line.contains("timeout: k"), "{line}");
+    server.stop();
 }
 
 #[test]

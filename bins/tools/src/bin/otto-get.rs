@@ -7,6 +7,7 @@ use otto_tools::cli::{self, Arguments, Given, deadline, named_via, only_over_soc
 use otto_tools::{Done, print};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Instant;
 
 fn main() -> ExitCode {
     otto_tools::run(&cli::get::GET, get)
@@ -24,12 +25,7 @@ fn get(arguments: &Arguments) -> Done {
     let mut values = otto_core::open(via, &environment)?;
     let revision = arguments.flag("rev");
     let found = if arguments.flag("wait") {
-        let waited = values.wait(&key, deadline, &mut || Ok(()));
-        match waited {
-            Ok(value) if !revision => Ok((0, value)),
-            Ok(_) => look(&mut *values, &key, true),
-            Err(error) => Err(error),
-        }
+        wait(&mut *values, &key, revision, deadline)
     } else {
         look(&mut *values, &key, revision)
     };
@@ -43,6 +39,29 @@ fn get(arguments: &Arguments) -> Done {
         _ => out.push_str(value.as_str()),
     }
     show(arguments, out)
+}
+
+/// Waits for the value, and with `revision` for a look at its number at a moment when it is there:
+/// between the wait and that look somebody may have deleted it.
+fn wait(
+    values: &mut dyn Values,
+    key: &Key,
+    revision: bool,
+    deadline: Option<Instant>,
+) -> otto_core::Result<(u64, Json)> {
+    loop {
+        let value = values.wait(key, deadline, &mut || Ok(()))?;
+        if !revision {
+            return Ok((0, value));
+        }
+        if let Some(found) = values.get_with_revision(key)? {
+            return Ok(found);
+        }
+        // A wait that finds the key there does not look at the clock.
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(Error::new(ErrorKind::TimedOut, format!("timeout: {key}")));
+        }
+    }
 }
 
 /// Prints how long the value will still be there.
