@@ -73,6 +73,27 @@ fn a_command_for_each_event() {
     assert_eq!(place.serve(deaf).run().ok().stdout, "deaf\n");
 }
 
+/// However many events wait for a command, or to be printed.
+#[test]
+fn a_subscriber_looks_at_the_clock_between_events() {
+    let place = Place::new();
+    let script = "for i in {1..50}; do otto-publish ch $i; done
+        exec otto-subscribe ch --from start --timeout 0.1 --exec 'cat >>seen; sleep 0.06'";
+    assert!(place.serve(script).run().refused(4).contains("ch"));
+    let seen = place.read("seen").lines().count();
+    assert!((1..50).contains(&seen), "{seen}");
+    // The time is over before a pipe has taken them all, which holds less than 1,500 of these.
+    let script = "seq -f '{\"key\":\"k\",\"value\":%g}' 10000 >events; otto-set -g --batch events
+        { otto-subscribe k --from start --timeout 0.2 || echo \"status $?\" >&2; } | { sleep 0.6; wc -l; }";
+    let finished = place.serve(script).run().ok();
+    assert!(finished.stderr.ends_with("status 4\n"), "{}", finished.stderr);
+    let printed: u32 = finished.stdout.trim().parse().expect("a number");
+    assert!((1..3000).contains(&printed), "{printed}");
+    // Who has had as many as wanted is not late.
+    let script = "otto-publish ch 1; otto-subscribe ch --from start --timeout 0 --count 1";
+    assert!(place.serve(script).run().ok().stdout.contains("\"ch\""));
+}
+
 #[test]
 fn a_subscriber_ends_with_its_time_and_with_the_run() {
     let place = Place::new();

@@ -24,16 +24,13 @@ fn subscribe(arguments: &Arguments) -> Done {
     let command = arguments.given("exec");
     let environment = Environment::from_process();
     let socket = environment.socket()?;
-    let late = || {
-        let message = format!("timeout: no further event of {}", pattern.as_str());
-        Error::new(ErrorKind::TimedOut, message)
-    };
+    let late = || too_late(format!("no further event of {}", pattern.as_str()));
     let mut client = Client::connect(socket)?;
     client.set_reply_limit(deadline.map(|deadline| {
         deadline.saturating_duration_since(Instant::now()).saturating_add(LAST_REPLY)
     }));
     let mut events = match client.subscribe_from(&pattern, from) {
-        Err(error) if error.kind() == ErrorKind::TimedOut => return Err(late().into()),
+        Err(error) if error.kind() == ErrorKind::TimedOut => return Err(late()),
         events => events?.resuming(true),
     };
     let mut left = count;
@@ -43,7 +40,7 @@ fn subscribe(arguments: &Arguments) -> Done {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(0),
             event => event?,
         };
-        let Some(event) = event else { return Err(late().into()) };
+        let Some(event) = event else { return Err(late()) };
         if event.kind == EventKind::Gap {
             say(&format!("otto-subscribe: events are missing: {}", event.text));
         } else {
@@ -60,8 +57,16 @@ fn subscribe(arguments: &Arguments) -> Done {
                 }
             },
         }
+        // While events come one after the other, nobody waits for the next, or looks at the clock.
+        if left > 0 && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            return Err(too_late(format!("no more events of {} are taken", pattern.as_str())));
+        }
     }
     Ok(0)
+}
+
+fn too_late(what: String) -> anyhow::Error {
+    Error::new(ErrorKind::TimedOut, format!("timeout: {what}")).into()
 }
 
 /// Whether to wait on. A server that was lost is looked for, but not when its run has ended, which
