@@ -73,6 +73,21 @@ fn a_command_for_each_event() {
     assert_eq!(place.serve(deaf).run().ok().stdout, "deaf\n");
 }
 
+/// An error is a line of sensible length, whatever the event.
+#[test]
+fn a_command_that_fails_is_told_with_the_beginning_of_its_event() {
+    let place = Place::new();
+    let script = "otto-set -g big - < <(head -c 300000 /dev/zero | sed 's/\\x00/é/g')
+        exec otto-subscribe big --from start --exec 'exit 3'";
+    let line = place.serve(script).run().refused(3);
+    assert!(line.contains("\"key\":\"big\"") && line.ends_with("éé..."), "{line}");
+    assert!(line.chars().count() < 400, "{line}");
+    let script = "otto-set -g a 1; mkdir none; subscribe=$(type -p otto-subscribe)
+        PATH=$PWD/none exec $subscribe a --from start --exec true";
+    let line = place.serve(script).run().refused(1);
+    assert!(line.contains("can't run sh"), "{line}");
+}
+
 /// However many events wait for a command, or to be printed.
 #[test]
 fn a_subscriber_looks_at_the_clock_between_events() {

@@ -225,6 +225,26 @@ fn without_a_run_a_program_says_how_to_get_one() {
     assert!(progress.stderr.contains("half"), "{}", progress.stderr);
 }
 
+/// Whatever is in a name or message: one line, and nothing that a terminal obeys.
+#[test]
+fn what_is_said_stays_one_plain_line() {
+    let place = Place::new();
+    for (command, status) in [
+        ("otto-serve -- $'no\\nsuch\\e[31m'", 127),
+        ("otto-serve -- $'/dev/null\\n'", 127),
+        ("otto-serve -- otto-lock x -- $'no\\nsuch\\e[31m'", 127),
+        ("otto-progress 1 10 $'a\\nb\\e[31m\\r'", 0),
+        ("otto-progress 1 10 --id $'a\\nb\\e[31m'", 0),
+        ("otto-get $'a\\e[31m\\nb'", 2),
+        ("otto-get --no-such=$'\\e[31m\\nb' a", 2),
+        ("otto-mmap-read t --via $'\\e[31m\\nb'", 2),
+    ] {
+        let said = place.bash(command).run().with_status(status).stderr;
+        let line = said.strip_suffix('\n').expect("a line");
+        assert!(!line.contains(char::is_control), "{command}: {said:?}");
+    }
+}
+
 #[test]
 fn every_program_has_help_with_an_example_and_a_version() {
     let place = Place::new();

@@ -99,8 +99,10 @@ fn refuse(name: &str, usage: &str, error: &clap::Error) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Writes a line to standard error in one piece: others write there too.
+/// Writes a line to standard error in one piece: others write there too. It stays one line that no
+/// terminal obeys, whatever names and messages are in it.
 pub fn say(line: &str) {
+    let line: String = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     // Where even this fails nobody is left to tell.
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -2,8 +2,10 @@
 
 use crate::Done;
 use crate::foreground::passed_on;
+use otto_core::Error;
 use otto_core::socket::Event;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Longest text handed on in a variable, in bytes: Linux takes no environment with one of 128 KiB.
@@ -36,7 +38,7 @@ pub fn run_for(event: &Event, command: &str) -> Done {
             None => shell.env_remove(name),
         };
     }
-    let mut shell = shell.spawn()?;
+    let mut shell = shell.spawn().map_err(|error| Error::io("run", Path::new("sh"), error))?;
     if let Some(mut input) = shell.stdin.take() {
         // A command need not read.
         let _ = input.write_all(format!("{}\n", event.text).as_bytes());

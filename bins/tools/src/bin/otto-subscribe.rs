@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// How long after `--timeout` a server that does not answer at all is given up, as with other waits.
 const LAST_REPLY: Duration = Duration::from_secs(1);
 
+/// Of an event whose command failed.
+const SHOWN_CHARACTERS: usize = 200;
+
 fn main() -> ExitCode {
     otto_tools::run(&cli::subscribe::SUBSCRIBE, subscribe)
 }
@@ -51,7 +54,7 @@ fn subscribe(arguments: &Arguments) -> Done {
             Some(command) => match run_for(&event, command)? {
                 0 => {}
                 status => {
-                    let text = &event.text;
+                    let text = shortened(&event.text);
                     say(&format!("otto-subscribe: status {status} of the command for {text}"));
                     return Ok(status);
                 }
@@ -67,6 +70,14 @@ fn subscribe(arguments: &Arguments) -> Done {
 
 fn too_late(what: String) -> anyhow::Error {
     Error::new(ErrorKind::TimedOut, format!("timeout: {what}")).into()
+}
+
+/// As much of an event as a line of error has room for.
+fn shortened(event: &str) -> String {
+    match event.char_indices().nth(SHOWN_CHARACTERS) {
+        Some((end, _)) => format!("{}...", &event[..end]),
+        None => event.to_owned(),
+    }
 }
 
 /// Whether to wait on. A server that was lost is looked for, but not when its run has ended, which
