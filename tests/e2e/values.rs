@@ -25,8 +25,9 @@ fn a_batch_is_carried_out_whole_or_not_at_all() {
     for (last, status, word) in [
         ("{\"key\":\"b\",\"value\":1,\"if_rev\":99}", 5, "b"),
         ("{\"key\":\"a\",\"value\":1,\"if_absent\":true}", 5, "a"),
-        ("{\"key\":\"text\",\"incr\":1}", 1, "text"),
-        ("{\"key\":\"text\",\"append\":1}", 1, "text"),
+        ("{\"key\":\"text\",\"incr\":1}", 1, "line 3 of the batch: text"),
+        ("{\"key\":\"text\",\"append\":1}", 1, "line 3 of the batch: text"),
+        ("\n\n{\"key\":\"text\",\"append\":1}", 1, "line 5 of the batch: text"),
         ("{\"key\":\"b\",\"value\":1,\"incr\":1}", 2, "line 3"),
         ("{\"key\":\"b c\",\"value\":1}", 2, "line 3"),
         ("{\"key\":\"b\",\"value\":}", 2, "line 3"),

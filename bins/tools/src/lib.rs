@@ -15,7 +15,7 @@ mod value;
 pub mod watch;
 mod which_run;
 
-pub use batch::read_batch;
+pub use batch::{Batch, read_batch};
 pub use copy_bar::CopyBar;
 pub use edge::{Done, is_unread, print, run, run_command, say};
 pub use foreground::{Foreground, ending_signals, is_sent_on, passed_on};

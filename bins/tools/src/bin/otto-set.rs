@@ -63,7 +63,7 @@ fn batch(arguments: &Arguments, environment: &Environment) -> Done {
     // Before standard input is read, which may take its time.
     let socket = environment.socket()?;
     let from = arguments.given("KEY").unwrap_or("-");
-    let operations = read_batch(from, environment, arguments.flag("global"))?;
-    Client::connect(socket)?.batch(&operations)?;
+    let batch = read_batch(from, environment, arguments.flag("global"))?;
+    batch.carry_out(&mut Client::connect(socket)?)?;
     Ok(0)
 }
