@@ -24,6 +24,26 @@ fn lines_follow_a_run_until_it_ends() {
     assert_eq!(ended.stderr, "");
 }
 
+/// What was reported after the last look, too, and through the FIFO.
+#[test]
+fn the_last_state_is_shown_whenever_the_run_ends() {
+    let place = Place::new();
+    let through_fifo =
+        "for i in 2 3; do printf '\\t\\t%d\\t4\\t\\n' $i 1<>\"$OTTO_RUN_DIR/progress\"; done";
+    for last in ["otto-progress 3 4", through_fifo] {
+        let server = Server::start(&place);
+        let _ = server.client("otto-progress 1 4").run().ok();
+        let mut watching = server.client("exec otto-progress --watch").start();
+        assert_eq!(watching.line(), "progress: 1/4 (25%)");
+        let _ = server.client(last).run().ok();
+        server.stop();
+        let line = watching.line_where(|line| line.contains("3/4"));
+        assert!(line.starts_with("progress: 3/4 (75%)"), "{line}");
+        assert_eq!(watching.line_or_end(), None);
+        assert_eq!(watching.finish().ok().stderr, "");
+    }
+}
+
 #[test]
 fn bars_are_painted_on_a_terminal() {
     let place = Place::new();

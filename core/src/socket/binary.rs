@@ -31,6 +31,7 @@ const BARRIER: u8 = 0x15;
 const CANCEL: u8 = 0x16;
 const CANCELLED: u8 = 0x17;
 const SUBSCRIBE_FROM: u8 = 0x18;
+const STATS_END: u8 = 0x19;
 
 /// The status byte of a reply.
 pub(super) mod status {
@@ -97,6 +98,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Request<'_>> {
         }
         PING if payload.is_empty() => Ok(Request::Ping),
         STATS if payload.is_empty() => Ok(Request::Stats),
+        STATS_END if payload.is_empty() => Ok(Request::LastStats),
         PROGRESS => Ok(Request::Progress { record: json(payload)? }),
         BATCH => Ok(Request::Batch { operations: json(payload)? }),
         APPEND => {
@@ -123,7 +125,7 @@ pub(super) fn parse(body: &[u8]) -> Result<Request<'_>> {
             let from = From::of_wire(u64::from_be_bytes(*from));
             Ok(Request::SubscribeFrom { from, pattern: pattern(rest)? })
         }
-        PING | STATS => Err(Error::usage("PING and STATS have no payload")),
+        PING | STATS | STATS_END => Err(Error::usage("PING and STATS have no payload")),
         unknown => Err(Error::usage(format!("unknown command 0x{unknown:02x}"))),
     }
 }
@@ -272,6 +274,7 @@ pub(super) fn encode_request(request: &Request<'_>, out: &mut Vec<u8>) {
         Request::Progress { record } => plain(out, PROGRESS, record),
         Request::Ping => plain(out, PING, ""),
         Request::Stats => plain(out, STATS, ""),
+        Request::LastStats => plain(out, STATS_END, ""),
         Request::Wait { key, timeout } => frame(out, WAIT, |out| {
             keyed(out, key);
             out.extend_from_slice(&milliseconds(*timeout));
@@ -331,6 +334,7 @@ mod tests {
             Request::CompareAndSet { key: "a", revision: u64::MAX, value: value() },
             Request::Ping,
             Request::Stats,
+            Request::LastStats,
             Request::Progress { record: Cow::Borrowed("{\"task\":\"t\"}") },
             Request::Batch { operations: value() },
             Request::Append { key: "a.b", value: value() },

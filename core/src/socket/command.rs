@@ -37,6 +37,8 @@ pub(super) enum Request<'a> {
     Progress { record: Cow<'a, str> },
     /// Figures about the server, a JSON object.
     Stats,
+    /// These figures as they are when the server ends.
+    LastStats,
     /// Carry out all operations of a JSON array, or none.
     Batch { operations: Cow<'a, str> },
     /// Add a value at the end of a list.

@@ -38,6 +38,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Request<'_>> {
         Some(b"LIST") => Ok(Request::List { pattern: only_pattern("LIST", rest)? }),
         Some(b"SUBSCRIBE") => subscribe(rest),
         Some(b"PING") => nothing_more("PING", rest).map(|()| Request::Ping),
+        Some(b"STATS") if rest.trim().eq_ignore_ascii_case("end") => Ok(Request::LastStats),
         Some(b"STATS") => nothing_more("STATS", rest).map(|()| Request::Stats),
         Some(b"WAIT") => {
             let (key, rest) = key("WAIT", rest)?;

@@ -1,6 +1,6 @@
 //! Progress by lines in a FIFO.
 
-use crate::wire::{DEADLINE, Serving};
+use crate::wire::{DEADLINE, Serving, frame};
 use otto_core::progress::Record;
 use otto_core::socket::Options;
 use std::fs::File;
@@ -79,6 +79,29 @@ fn what_was_reported_before_the_servers_end_is_told() {
         drop(serving);
         assert_eq!(records.try_iter().map(|r| r.current).collect::<Vec<_>>(), [2.0]);
     }
+}
+
+/// Who waits for the end gets what was reported up to then, in both dialects.
+#[test]
+fn the_last_figures_come_at_the_servers_end() {
+    let (serving, folder, records) = resting();
+    let (mut text, mut binary, mut gone) = (serving.wire(), serving.wire(), serving.wire());
+    text.send("STATS end\n");
+    binary.send(frame(0x19, b""));
+    gone.send("STATS end\n");
+    serving.until("clients", 4);
+    drop(gone);
+    serving.until("clients", 3);
+    text.silent();
+    assert_eq!(serving.wire().ask_frame(0x19, b"x").0, 1);
+    assert!(serving.wire().ask("STATS at").starts_with("ERROR: "));
+    report(&folder, "a\t\t2\t9\t");
+    drop(serving);
+    assert_eq!(records.try_iter().last().unwrap().current, 2.0);
+    let line = text.line();
+    assert!(line.contains("\"current\":2"), "{line}");
+    assert_eq!(binary.frame(), (0, line.into_bytes()));
+    assert!(text.rest().is_empty() && binary.rest().is_empty());
 }
 
 /// A report over the socket follows what was written into the FIFO before it.

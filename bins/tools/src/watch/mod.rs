@@ -28,22 +28,35 @@ const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 /// When no server answers there at all, or nothing can be shown.
 pub fn watch(socket: &Path) -> Done {
     let mut client = Client::connect(socket)?;
+    // What is reported between the last look and the end comes with its reply.
+    let mut last = Client::connect(socket)?.begin_last_stats()?;
     let mut bars = Bars::default();
     let mut screen = isatty(io::stdout()).then(Screen::default);
-    loop {
-        let records = match client.stats() {
-            Ok(stats) => records(&stats)?,
-            Err(error) if error.kind() == ErrorKind::Unreachable => break,
-            Err(error) => return Err(error.into()),
+    let mut over = false;
+    while !over {
+        let looked = client.stats();
+        // Asked after that: with the server gone, its last word is here.
+        let stats = match last.reply().unwrap_or_default() {
+            Some(stats) => {
+                over = true;
+                stats
+            }
+            None => match looked {
+                Ok(stats) => stats,
+                Err(error) if error.kind() == ErrorKind::Unreachable => break,
+                Err(error) => return Err(error.into()),
+            },
         };
         let now = Instant::now();
-        bars.observe(records, now);
+        bars.observe(records(&stats)?, now);
         match &mut screen {
             Some(screen) => screen.paint(&bars.painted(room(io::stdout()).1))?,
             None => print(bars.lines(false, now).as_bytes())?,
         }
         // The end of the run is the end of the connection, and known at once.
-        let _ = poll(&mut [PollFd::new(&client, PollFlags::RDHUP)], Some(&PAUSE));
+        if !over {
+            let _ = poll(&mut [PollFd::new(&client, PollFlags::RDHUP)], Some(&PAUSE));
+        }
         if is_unread() {
             return Ok(0);
         }

@@ -69,6 +69,28 @@ impl Client {
         self.begin(&request, name, false)
     }
 
+    /// Begins to wait for the server's end; the reply is what [`Client::stats`] says then, so that who
+    /// looks at that now and then misses nothing. A server that is killed gives none.
+    ///
+    /// ```
+    /// use otto_core::socket::{Client, Options, Server};
+    /// # fn main() -> otto_core::Result<()> {
+    /// # let folder = tempfile::tempdir().unwrap();
+    /// let running = Server::bind(&folder.path().join("s"), Options::default())?.spawn();
+    /// let mut last = Client::connect(running.path())?.begin_last_stats()?;
+    /// assert_eq!(last.reply()?, None);
+    /// running.stop()?;
+    /// assert!(last.reply()?.is_some_and(|stats| stats.as_str().contains("\"progress\":[]")));
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// When the server is not there.
+    pub fn begin_last_stats(mut self) -> Result<Pending> {
+        self.wire.send(&Request::LastStats)?;
+        Ok(Pending { client: self, key: String::new(), is_lock: false })
+    }
+
     fn begin(mut self, request: &Request<'_>, key: &Key, is_lock: bool) -> Result<Pending> {
         self.wire.send(request)?;
         Ok(Pending { client: self, key: key.as_str().into(), is_lock })

@@ -101,6 +101,7 @@ impl Dispatch {
             Request::List { .. }
             | Request::Batch { .. }
             | Request::Stats
+            | Request::LastStats
             | Request::Subscribe { .. }
             | Request::SubscribeFrom { .. }
             | Request::Publish { .. }

@@ -97,6 +97,8 @@ pub(super) struct Dispatch {
     /// Keys and subscriptions looked through since the event loop last asked.
     pub(super) looks: usize,
     progress: Bars,
+    /// Who is told the last figures.
+    wait_for_end: Vec<ClientId>,
     pub(super) on_progress: Option<Box<dyn FnMut(Record) + Send>>,
     pub(super) on_cancel: Option<Box<dyn FnMut(Option<String>) + Send>>,
     pub(super) on_wait: Option<Box<dyn FnMut() + Send>>,
@@ -131,6 +133,7 @@ impl Dispatch {
             deliveries: VecDeque::new(),
             looks: 0,
             progress: Bars::default(),
+            wait_for_end: Vec::new(),
             on_progress: None,
             on_cancel: None,
             on_wait: None,
@@ -222,6 +225,10 @@ impl Dispatch {
                 Err(error) => Reply::Error(error.to_string()),
             },
             Request::Stats => Reply::Json(self.stats()),
+            Request::LastStats => {
+                self.wait_for_end.push(client);
+                return Outcome::Waiting;
+            }
             Request::Batch { operations } => self.batch(&operations),
             Request::Append { key, value } => self.append(key, &value),
             Request::TimeToLive { key } => self.time_to_live(key),
@@ -287,6 +294,17 @@ impl Dispatch {
         }
     }
 
+    /// The server ends: whoever waits for that gets its last figures.
+    pub(super) fn tell_last_figures(&mut self) {
+        if self.wait_for_end.is_empty() {
+            return;
+        }
+        let figures: Rc<str> = self.stats().into();
+        for client in std::mem::take(&mut self.wait_for_end) {
+            self.deliver(client, Delivery::Value(Rc::clone(&figures)));
+        }
+    }
+
     /// Looks at the clock: keys whose time is over go, waits that are due end.
     pub(super) fn pass_time(&mut self, now: Instant) {
         self.now = u64::try_from((now - self.started).as_millis()).unwrap_or(u64::MAX);
@@ -348,6 +366,7 @@ impl Dispatch {
     /// Forgets a client that has gone.
     pub(super) fn forget(&mut self, client: ClientId) {
         self.waits.remove(client);
+        self.wait_for_end.retain(|waiting| *waiting != client);
         self.deadlines.remove(client);
         self.subscriptions.remove(client);
         self.resp.forget(client);

@@ -213,6 +213,8 @@ impl EventLoop {
                 }
                 Order::Stop => {
                     self.take_progress();
+                    self.dispatch.tell_last_figures();
+                    self.settle();
                     return true;
                 }
             }

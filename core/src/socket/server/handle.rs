@@ -255,7 +255,8 @@ impl Handle {
         answer.recv().map_err(|_| ended())
     }
 
-    /// Ends the server, once what was written into the FIFO for progress is told; clients see their connections close.
+    /// Ends the server, once what was written into the FIFO for progress is told, and its last figures to
+    /// who waits for them; clients see their connections close.
     ///
     /// # Errors
     /// When it has ended already.
