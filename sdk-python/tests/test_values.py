@@ -163,7 +163,7 @@ def test_list_delete_and_increment(via: str) -> None:
     otto.set("t.float", 1.5)
     with pytest.raises(otto.OttoError, match="integer"):
         otto.incr("t.float")
-    with pytest.raises(OverflowError):
+    with pytest.raises(otto.UsageError, match="64-bit"):
         otto.incr("t.b", 2**64)
 
 
