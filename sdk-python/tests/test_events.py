@@ -404,32 +404,32 @@ def abandoned(coroutine: Coroutine[Any, Any, object]) -> asyncio.Task[object]:
     return task
 
 
-def test_a_task_whose_loop_was_closed_keeps_nobody_away(server: otto.Server) -> None:
+@pytest.mark.parametrize("way", ["close", "task", "destroyed"])
+def test_a_task_whose_loop_was_closed_keeps_nobody_away(server: otto.Server, way: str) -> None:
+    events = otto.subscribe("k", timeout=10)
+
     async def read() -> object:
         return (await anext(events)).value
 
-    for way in "close", "task", "destroyed":
-        events = otto.subscribe("k", timeout=10)
-        task = abandoned(read())
-        if way != "close":
+    async def main(left: list[asyncio.Task[object]]) -> None:
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0)
+        # The wait that has gone must not end the other's.
+        left.clear()
+        gc.collect()
+        with pytest.raises(otto.UsageError, match="another task"):
+            await anext(events)
+        otto.set("k", way)
+        assert await reading == way
 
-            async def main(left: list[asyncio.Task[object]]) -> None:
-                reading = asyncio.create_task(read())
-                await asyncio.sleep(0)
-                # The wait that has gone must not end the other's.
-                left.clear()
-                gc.collect()
-                with pytest.raises(otto.UsageError, match="another task"):
-                    await anext(events)
-                otto.set("k", way)
-                assert await reading == way
-
-            left = [task]
-            if way == "destroyed":
-                del task
-            asyncio.run(main(left))
-        events.close()
-        assert list(events) == []
+    task = abandoned(read())
+    if way != "close":
+        left = [task]
+        if way == "destroyed":
+            del task
+        asyncio.run(main(left))
+    events.close()
+    assert list(events) == []
 
 
 def test_a_stream_whose_reader_s_loop_was_closed(server: otto.Server) -> None:
