@@ -293,3 +293,17 @@ fn what_is_out_of_range_is_refused_in_redis_words() {
     resp.send(request(&format!("CONFIG GET {}", "*".repeat(513))));
     assert_eq!(resp.line(), "-ERR pattern of 513 bytes: at most 512 are allowed\r");
 }
+
+/// An array that the store has no room to take apart can be read, and not taken from.
+#[test]
+fn a_blocking_pop_says_why_it_gets_nothing() {
+    let serving = Serving::with(Options { store_bytes_max: 200, ..Options::default() });
+    let (mut resp, mut waiting) = (serving.wire(), serving.wire());
+    waiting.send(request("BLPOP l 0"));
+    serving.until("waiting", 1);
+    assert_eq!(serving.wire().ask("SET l [1,2,3,4,5,6]"), "OK");
+    assert!(waiting.line().starts_with("-ERR the store is full"));
+    resp.send(request("BLPOP l 0"));
+    assert!(resp.line().starts_with("-ERR the store is full"));
+    gets(&mut resp, "LLEN l", ":6\r\n");
+}

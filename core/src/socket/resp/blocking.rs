@@ -6,6 +6,7 @@ use super::super::waits::ClientId;
 use super::long_double::LongDouble;
 use super::parse::Args;
 use super::reply::{self, Failure};
+use super::strings::list_failure;
 use super::table::Command;
 use super::{Call, Done, Flow, key, value};
 use std::collections::{HashMap, VecDeque};
@@ -87,11 +88,14 @@ impl Dispatch {
         while let Some(key) = self.resp.blocked.ready.pop_front() {
             while let Some(client) = self.first_waiting(&key) {
                 let Some(waiter) = self.resp.blocked.by_client.get(&client) else { break };
-                let Some(element) = self.take_one(&key, waiter.end) else { break };
+                let mut out = Vec::new();
+                match self.take_one(&key, waiter.end) {
+                    Ok(None) => break,
+                    Ok(Some(element)) => push_pair(&mut out, &key, &element),
+                    Err(failure) => reply::error(&mut out, failure.text().as_bytes()),
+                }
                 self.resp.blocked.remove(client);
                 self.deadlines.remove(client);
-                let mut out = Vec::new();
-                push_pair(&mut out, &key, &element);
                 self.deliver(client, Delivery::Answer(out));
             }
         }
@@ -101,12 +105,15 @@ impl Dispatch {
         self.resp.blocked.by_key.get(key)?.front().copied()
     }
 
-    /// One element of `key`, if that is a list which has any.
-    fn take_one(&mut self, key: &str, end: End) -> Option<Box<str>> {
-        if self.store.list(key).ok()??.is_empty() {
-            return None;
+    /// One element of `key`, if that is a list which has any. A long array can't be taken from in
+    /// a store without room for its parts.
+    fn take_one(&mut self, key: &str, end: End) -> Result<Option<Box<str>>, Failure> {
+        match self.store.list(key) {
+            Ok(Some(list)) if !list.is_empty() => {}
+            _ => return Ok(None),
         }
-        self.pop(key, end, 1).ok()??.pop()
+        let popped = self.pop(key, end, 1).map_err(list_failure)?;
+        Ok(popped.and_then(|mut elements| elements.pop()))
     }
 }
 
@@ -128,7 +135,7 @@ impl Call<'_> {
                 Ok(list) => list.is_some_and(|list| !list.is_empty()),
                 Err(_) => return Err(reply::WRONG_TYPE),
             };
-            if filled && let Some(element) = self.dispatch.take_one(key, end) {
+            if filled && let Some(element) = self.dispatch.take_one(key, end)? {
                 push_pair(self.out, key, &element);
                 return Ok(Flow::Done);
             }

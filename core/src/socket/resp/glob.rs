@@ -16,19 +16,18 @@ pub(super) fn check(pattern: &[u8]) -> Result<(), Failure> {
 }
 
 /// What stands for exactly the byte beside it.
-const LITERAL: u8 = 0;
+const LITERAL: u16 = 0;
 /// What stands for any one byte.
-const ANY: u8 = 1;
+const ANY: u16 = 1;
 /// What stands for any bytes.
-const STAR: u8 = 2;
-/// The first class; the others follow. Each takes three bytes of a pattern, so that there are fewer
-/// than numbers.
-const CLASS: u8 = 3;
+const STAR: u16 = 2;
+/// The first class; the others follow.
+const CLASS: u16 = 3;
 
 /// A pattern, read once.
 #[derive(Debug)]
 pub(super) struct Glob {
-    kinds: Box<[u8]>,
+    kinds: Box<[u16]>,
     /// The bytes that the literal ones stand for.
     bytes: Box<[u8]>,
     /// Which bytes each class has, a bit for each.
@@ -56,7 +55,7 @@ impl Glob {
                 b'*' => (STAR, 0),
                 b'?' => (ANY, 0),
                 b'[' => {
-                    let kind = CLASS + classes.len() as u8;
+                    let kind = CLASS + classes.len() as u16;
                     let (class, end) = class(pattern, p, fold);
                     classes.push(class);
                     p = end;
@@ -269,6 +268,7 @@ mod tests {
         assert!(Glob::new(&pattern).matches(&text));
         text[169] = b'!';
         assert!(!Glob::new(&pattern).matches(&text));
+        assert!(!Glob::new(&b"[]".repeat(256)).matches(&text));
     }
 
     proptest! {
