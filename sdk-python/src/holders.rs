@@ -199,11 +199,11 @@ impl Holders {
         if entered(&leaver).is_some_and(|blocks| blocks > 0) {
             return Ok(Some(leaver));
         }
-        let of_its_kind = |holder: &&Holder| holder.is_task() == leaver.is_task();
-        let mut open = self.0.keys().filter(of_its_kind).filter(|holder| entered(holder) > Some(0));
-        match (open.next(), open.count()) {
-            (Some(holder), 0) => Ok(Some(*holder)),
-            (Some(_), others) => Err(others + 1),
+        let of_its_kind = self.0.iter().filter(|(holder, _)| holder.is_task() == leaver.is_task());
+        let open = of_its_kind.filter(|(_, entry)| entry.blocks > 0);
+        match (open.clone().next(), open.map(|(_, entry)| entry.blocks).sum()) {
+            (Some((holder, _)), 1) => Ok(Some(*holder)),
+            (Some(_), several) => Err(several),
             // Acquired by hand, if at all.
             (None, _) => Ok(entered(&leaver).map(|_| leaver)),
         }

@@ -204,6 +204,33 @@ def test_a_block_that_gave_back_before_takes_nothing_from_others(server: otto.Se
     thread.join(10)
 
 
+def test_two_open_blocks_of_one_thread_are_not_taken_for_one(server: otto.Server) -> None:
+    lock = otto.lock("db", timeout=10)
+
+    def generator() -> Generator[None]:
+        with lock:
+            lock.release()
+            yield
+
+    older = generator()
+    next(older)
+    raised: list[BaseException] = []
+
+    def close() -> None:
+        try:
+            older.close()
+        except otto.UsageError as error:
+            raised.append(error)
+
+    with lock:
+        closer = threading.Thread(target=close)
+        closer.start()
+        closer.join(10)
+        assert len(raised) == 1
+        assert len(otto.locks()) == 1
+    assert otto.locks() == []
+
+
 def test_blocks_of_both_kinds_do_not_nest(server: otto.Server) -> None:
     lock = otto.lock("db")
 
