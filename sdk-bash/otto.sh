@@ -51,7 +51,7 @@ __otto_store() {
       __otto_taken=''
     elif [[ -z $__otto_dashes && $__otto_word == -- ]]; then
       __otto_dashes=1
-    elif [[ -z $__otto_dashes && $__otto_word == -?* ]]; then
+    elif [[ -z $__otto_dashes && $__otto_word == -?* && $__otto_word != -[0-9.]* ]]; then
       # These take what follows them.
       case $__otto_word in --via | --if-rev | --ttl | --dataset) __otto_taken=1 ;; esac
     else

@@ -62,6 +62,7 @@ none
           is() { [[ $(otto_get "$1") == "$2" ]] && echo "$3"; }
           otto_set -g a "$big" --if-absent; is a "$big" set
           otto_set -g b --if-rev 0 "$big"; otto_set -g b "\"$big$big\"" --via socket --json; is b "$big$big" json
+          otto_set -g n "-${big//x/1}"; is n "-${big//x/1}" negative
           otto_set -g -- -neg "$big"; otto_set -g c -- "@$big"; is c "@$big" literal
           otto_list -- "-*"; [[ $(otto-get -- -neg) == "$big" ]] && echo dashed
           otto_append l "\"$big\"" --json; otto_append -- l "$big"; is l "[\"$big\",\"$big\"]" list
@@ -73,6 +74,7 @@ none
   [ "$status" -eq 0 ]
   [ "$output" = 'set
 json
+negative
 literal
 -neg
 dashed

@@ -104,6 +104,11 @@ fn a_subscriber_looks_at_the_clock_between_events() {
     assert!(finished.stderr.ends_with("status 4\n"), "{}", finished.stderr);
     let printed: u32 = finished.stdout.trim().parse().expect("a number");
     assert!((1..3000).contains(&printed), "{printed}");
+    // Without any time it is what is there.
+    let script = "for i in {1..9}; do otto-publish ch $i; done
+        otto-subscribe ch --from start --timeout 0 || echo \"status $?\"";
+    let stdout = place.serve(script).run().ok().stdout;
+    assert_eq!((stdout.lines().count(), stdout.lines().last()), (10, Some("status 4")));
     // Who has had as many as wanted is not late.
     let script = "otto-publish ch 1; otto-subscribe ch --from start --timeout 0 --count 1";
     assert!(place.serve(script).run().ok().stdout.contains("\"ch\""));

@@ -29,7 +29,11 @@ const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
 pub fn watch(socket: &Path) -> Done {
     let mut client = Client::connect(socket)?;
     // What is reported between the last look and the end comes with its reply.
-    let mut last = Client::connect(socket)?.begin_last_stats()?;
+    let mut last = match Client::connect(socket).and_then(Client::begin_last_stats) {
+        // It has ended meanwhile.
+        Err(error) if error.kind() == ErrorKind::Unreachable => return Ok(0),
+        last => last?,
+    };
     let mut bars = Bars::default();
     let mut screen = isatty(io::stdout()).then(Screen::default);
     let mut over = false;
