@@ -1,10 +1,11 @@
 //! `otto.OttoClient`: the seed's class, grown up.
 
 use crate::arguments::{Count, Revision, Seconds, Step, Text};
+use crate::barrier::barrier_at;
 use crate::batch::Batch;
 use crate::cancellation::{Watch, cancel_at};
 use crate::errors::lift;
-use crate::lock::{Lock, barrier_at, locks_at};
+use crate::lock::{Lock, locks_at};
 use crate::place::{Place, close_idle};
 use crate::subscription::{Start, Subscription};
 use crate::values::{self, Fallback};

@@ -5,6 +5,7 @@
 //! [per process](fork).
 
 mod arguments;
+mod barrier;
 mod batch;
 mod buffer;
 mod cancellation;
@@ -55,6 +56,8 @@ mod _otto {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::barrier::barrier;
+    #[pymodule_export]
     use crate::batch::{Batch, batch};
     #[pymodule_export]
     use crate::cancellation::{cancel, cancelled};
@@ -72,7 +75,7 @@ mod _otto {
     #[pymodule_export]
     use crate::input_pipe::RecordReader;
     #[pymodule_export]
-    use crate::lock::{Lock, barrier, lock, locks};
+    use crate::lock::{Lock, lock, locks};
     #[pymodule_export]
     use crate::output_pipe::RecordWriter;
     #[pymodule_export]
